@@ -1,0 +1,107 @@
+#include <cotape/core/buffer_pool.hpp>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <mutex>
+#include <new>
+#include <vector>
+
+namespace cotape {
+namespace {
+
+constexpr std::size_t alignment = 64;
+
+/// Buffers come in four sizes an octave, so that at most a quarter of one is wasted.
+struct SizeClass {
+    std::size_t index;
+    std::size_t bytes;
+};
+
+SizeClass size_class(std::size_t bytes) {
+    bytes = std::max(bytes, alignment);
+    std::size_t octave = static_cast<std::size_t>(std::bit_width(bytes - 1)) - 1;
+    std::size_t quarter = (std::size_t(1) << octave) / 4;
+    std::size_t quarters = (bytes - (std::size_t(1) << octave) + quarter - 1) / quarter;
+    std::size_t rounded = (std::size_t(1) << octave) + quarters * quarter;
+    return {4 * octave + quarters, (rounded + alignment - 1) / alignment * alignment};
+}
+
+class Pool {
+  public:
+    std::byte* take(SizeClass size) {
+        {
+            std::lock_guard lock(mutex_);
+            usage_.in_use += size.bytes;
+            usage_.peak_in_use = std::max(usage_.peak_in_use, usage_.in_use);
+            std::vector<std::byte*>& kept = kept_[size.index];
+            if (!kept.empty()) {
+                std::byte* buffer = kept.back();
+                kept.pop_back();
+                usage_.kept -= size.bytes;
+                return buffer;
+            }
+        }
+        try {
+            return static_cast<std::byte*>(::operator new(size.bytes, std::align_val_t(alignment)));
+        } catch (...) {
+            std::lock_guard lock(mutex_);
+            usage_.in_use -= size.bytes;
+            throw;
+        }
+    }
+
+    void give_back(std::byte* buffer, SizeClass size) noexcept {
+        std::lock_guard lock(mutex_);
+        usage_.in_use -= size.bytes;
+        try {
+            kept_[size.index].push_back(buffer);
+            usage_.kept += size.bytes;
+        } catch (...) {
+            ::operator delete(buffer, std::align_val_t(alignment));
+        }
+    }
+
+    BufferPoolUsage usage() {
+        std::lock_guard lock(mutex_);
+        return usage_;
+    }
+
+    void reset_peak() {
+        std::lock_guard lock(mutex_);
+        usage_.peak_in_use = usage_.in_use;
+    }
+
+    void trim() {
+        std::lock_guard lock(mutex_);
+        for (std::vector<std::byte*>& kept : kept_) {
+            for (std::byte* buffer : kept) ::operator delete(buffer, std::align_val_t(alignment));
+            kept.clear();
+        }
+        usage_.kept = 0;
+    }
+
+  private:
+    std::mutex mutex_;
+    std::array<std::vector<std::byte*>, 4 * 64 + 4> kept_;
+    BufferPoolUsage usage_;
+};
+
+/// Never destroyed: tensors with static storage may give their buffers back after main.
+Pool& pool() {
+    static Pool& instance = *new Pool;
+    return instance;
+}
+
+} // namespace
+
+std::shared_ptr<std::byte> allocate_buffer(std::size_t bytes) {
+    SizeClass size = size_class(bytes);
+    return {pool().take(size), [size](std::byte* buffer) { pool().give_back(buffer, size); }};
+}
+
+BufferPoolUsage buffer_pool_usage() { return pool().usage(); }
+void reset_buffer_pool_peak() { pool().reset_peak(); }
+void trim_buffer_pool() { pool().trim(); }
+
+} // namespace cotape

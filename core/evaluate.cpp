@@ -1,0 +1,132 @@
+#include <cotape/core/evaluate.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <cotape/core/dispatch.hpp>
+#include <cotape/core/error.hpp>
+#include <cotape/core/tape.hpp>
+
+namespace cotape {
+namespace {
+
+/// The nodes without a value that `vars` need, in recording order.
+std::vector<NodeId> nodes_to_compute(const Tape& tape, std::span<const Var> vars) {
+    NodeId last = -1;
+    std::vector<NodeId> pending;
+    for (Var var : vars) {
+        last = std::max(last, var.id());
+        pending.push_back(var.id());
+    }
+    std::vector<bool> seen(static_cast<std::size_t>(last + 1));
+    std::vector<NodeId> needed;
+    while (!pending.empty()) {
+        NodeId id = pending.back();
+        pending.pop_back();
+        if (seen[static_cast<std::size_t>(id)] || !tape.computed(id).empty()) continue;
+        seen[static_cast<std::size_t>(id)] = true;
+        needed.push_back(id);
+        for (NodeId input : tape.node(id).inputs) pending.push_back(input);
+    }
+    std::ranges::sort(needed);
+    return needed;
+}
+
+std::optional<std::int64_t> first_non_finite(const Tensor& value) {
+    if (!is_floating(value.dtype())) return std::nullopt;
+    return visit_floating(value.dtype(), [&]<class T>(T) -> std::optional<std::int64_t> {
+        std::span<const T> elements = value.elements<T>();
+        auto found = std::ranges::find_if_not(elements, [](T element) { return std::isfinite(element); });
+        if (found == elements.end()) return std::nullopt;
+        return found - elements.begin();
+    });
+}
+
+std::string range_of(const Tensor& value) {
+    double low = INFINITY, high = -INFINITY;
+    for (std::int64_t i = 0; i < value.size(); ++i) {
+        low = std::fmin(low, value.at(i));
+        high = std::fmax(high, value.at(i));
+    }
+    return fmt::format("{} in [{:g}, {:g}]", to_string(value.type()), low, high);
+}
+
+void require_finite(const Tape& tape, NodeId id) {
+    const Tensor& value = tape.computed(id);
+    std::optional<std::int64_t> position = first_non_finite(value);
+    if (!position) return;
+    const Node& node = tape.node(id);
+    std::string message = fmt::format("{}: the first value that is not finite: {} at element {} of {}, recorded at {}",
+                                      node.op->name, value.at(*position), *position, to_string(value.type()),
+                                      place_of(tape, node));
+    if (node.derivative_of >= 0)
+        message += fmt::format(", in the derivative of {}", tape.node(node.derivative_of).op->name);
+    for (std::size_t i = 0; i < node.inputs.size(); ++i)
+        message += fmt::format("{} {}", i == 0 ? "; inputs:" : ",", range_of(tape.computed(node.inputs[i])));
+    throw NonFiniteError(message);
+}
+
+/// How often each of `needed` will still be read; what was computed before, or is requested, is never let go.
+std::vector<std::int32_t> count_readers(const Tape& tape, const std::vector<NodeId>& needed,
+                                        std::span<const Var> requested) {
+    constexpr std::int32_t kept = -1;
+    std::vector<std::int32_t> readers(static_cast<std::size_t>(needed.back()) + 1, kept);
+    for (NodeId id : needed) readers[static_cast<std::size_t>(id)] = 0;
+    for (Var var : requested)
+        if (var.id() <= needed.back()) readers[static_cast<std::size_t>(var.id())] = kept;
+    for (NodeId id : needed)
+        for (NodeId input : tape.node(id).inputs)
+            if (readers[static_cast<std::size_t>(input)] != kept) ++readers[static_cast<std::size_t>(input)];
+    return readers;
+}
+
+Tensor compute(const Tape& tape, const Node& node) {
+    SmallVector<const Type*, 4> types;
+    std::vector<Tensor> inputs;
+    inputs.reserve(node.inputs.size());
+    for (NodeId input : node.inputs) {
+        types.push_back(&tape.node(input).type);
+        inputs.push_back(tape.computed(input));
+    }
+    return node.op->kernel({*node.op, node.attributes, types}, node.type, inputs);
+}
+
+} // namespace
+
+void evaluate(std::span<const Var> vars, Keep keep) {
+    if (vars.empty()) return;
+    Tape& tape = vars.front().tape();
+    tape.check_thread();
+    for (Var var : vars) {
+        if (&var.tape() != &tape) throw TapeError("evaluate: the variables are on two tapes");
+        var.node();
+    }
+    std::vector<NodeId> needed = nodes_to_compute(tape, vars);
+    if (needed.empty()) return;
+    std::vector<std::int32_t> readers;
+    if (keep == Keep::requested) readers = count_readers(tape, needed, vars);
+
+    for (NodeId id : needed) {
+        const Node& node = tape.node(id);
+        tape.set_computed(id, compute(tape, node));
+        if (tape.options().check_finite) require_finite(tape, id);
+        if (keep == Keep::all) continue;
+        for (NodeId input : node.inputs) {
+            std::int32_t& left = readers[static_cast<std::size_t>(input)];
+            if (left > 0 && --left == 0) tape.set_computed(input, Tensor());
+        }
+    }
+}
+
+Tensor Var::value() const {
+    node();
+    Tape& owner = tape();
+    if (owner.computed(id_).empty()) evaluate({this, 1});
+    return owner.computed(id_);
+}
+
+} // namespace cotape

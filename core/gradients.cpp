@@ -1,0 +1,173 @@
+#include <cotape/core/gradients.hpp>
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include <cotape/core/error.hpp>
+#include <cotape/core/tape.hpp>
+
+namespace cotape {
+
+/// The one operation that the engine knows (ops/arithmetic.cpp).
+Var operator+(Operand a, Operand b);
+
+namespace {
+
+void require_same_type(Var required, Var arrived, const char* role) {
+    if (required.dtype() != arrived.dtype())
+        throw DtypeError(fmt::format("{} must be {}, got {}", role, to_string(required.type()),
+                                     to_string(arrived.type())));
+    if (!(required.shape() == arrived.shape()))
+        throw ShapeError(fmt::format("{} must be {}, got {}", role, to_string(required.type()),
+                                     to_string(arrived.type())));
+}
+
+void require_differentiable(Var var) {
+    if (!is_floating(var.dtype()))
+        throw DtypeError(fmt::format("gradients: cannot differentiate with {} elements", to_string(var.dtype())));
+}
+
+/// The nodes from the first x on, and which of them depend on some x through differentiable ops.
+class Dependents {
+  public:
+    Dependents(const Tape& tape, NodeId last, std::span<const Var> xs) {
+        first_ = last + 1;
+        for (Var x : xs) first_ = std::min(first_, x.id());
+        flags_.resize(static_cast<std::size_t>(last + 1 - first_));
+        for (Var x : xs)
+            if (x.id() <= last) flags_[static_cast<std::size_t>(x.id() - first_)] = true;
+        for (NodeId id = first_; id <= last; ++id) {
+            const Node& node = tape.node(id);
+            if (!node.op->derivative) continue;
+            for (NodeId input : node.inputs)
+                if (contains(input)) flags_[static_cast<std::size_t>(id - first_)] = true;
+        }
+    }
+    NodeId first() const { return first_; }
+    bool contains(NodeId id) const { return id >= first_ && flags_[static_cast<std::size_t>(id - first_)]; }
+
+  private:
+    NodeId first_;
+    std::vector<bool> flags_;
+};
+
+/// The cotangents met so far, by node: the only place where they are added up.
+class Accumulator {
+  public:
+    Accumulator(NodeId first, NodeId last) : first_(first), sums_(static_cast<std::size_t>(last + 1 - first)) {}
+    Var of(NodeId id) const {
+        std::size_t i = static_cast<std::size_t>(id - first_);
+        return id >= first_ && i < sums_.size() ? sums_[i] : Var();
+    }
+    void add(NodeId id, Var cotangent) {
+        Var& sum = sums_[static_cast<std::size_t>(id - first_)];
+        sum = sum ? sum + cotangent : cotangent;
+    }
+
+  private:
+    NodeId first_;
+    std::vector<Var> sums_;
+};
+
+/// Asks the op of node `id` for the cotangents of those inputs that depend on some x.
+void propagate(Tape& tape, NodeId id, const Dependents& dependents, Accumulator& sums) {
+    const Node& node = tape.node(id);
+    DerivativeScope scope(tape, id);
+    SmallVector<Var, 4> inputs;
+    for (NodeId input : node.inputs) inputs.push_back(tape.var(input));
+    Var y = tape.var(id), g = sums.of(id);
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+        if (!dependents.contains(inputs[i].id()) || !is_floating(inputs[i].dtype())) continue;
+        Var cotangent = node.op->derivative({y, g, inputs, i, node.attributes});
+        if (!cotangent) continue;
+        if (!(cotangent.type() == inputs[i].type()))
+            require_same_type(inputs[i], cotangent,
+                              fmt::format("gradients: the derivative of {} for its input {}", node.op->name, i).c_str());
+        sums.add(inputs[i].id(), cotangent);
+    }
+}
+
+/// Stands for the cotangent of `y` in a reverse pass that is about to be differentiated with respect to it. It has no
+/// elements: a derivative is linear in its cotangent, so nothing that is left in the end reads it.
+const Op cotangent_op{
+    .name = "cotangent",
+    .type = [](const Call& call) { return *call.inputs[0]; },
+    .kernel = [](const Call&, const Type&, std::span<const Tensor>) -> Tensor {
+        throw TapeError("jvp: a derivative on the way is not linear in its cotangent");
+    },
+};
+
+} // namespace
+
+std::vector<Var> cotangents(std::span<const Var> ys, std::span<const Var> seeds, std::span<const Var> xs) {
+    if (ys.empty() || xs.empty()) return std::vector<Var>(xs.size());
+    Tape& tape = ys.front().tape();
+    NodeId last = 0;
+    for (Var var : xs) {
+        if (&var.tape() != &tape) throw TapeError("gradients: the variables are on two tapes");
+        require_differentiable(var);
+    }
+    for (std::size_t i = 0; i < ys.size(); ++i) {
+        if (&ys[i].tape() != &tape || &seeds[i].tape() != &tape)
+            throw TapeError("gradients: the variables are on two tapes");
+        require_differentiable(ys[i]);
+        require_same_type(ys[i], seeds[i], "gradients: the seed");
+        last = std::max(last, ys[i].id());
+    }
+
+    Tape::Transaction transaction(tape);
+    Dependents dependents(tape, last, xs);
+    Accumulator sums(std::min(dependents.first(), last), last);
+    for (std::size_t i = 0; i < ys.size(); ++i)
+        if (dependents.contains(ys[i].id())) sums.add(ys[i].id(), seeds[i]);
+    for (NodeId id = last; id >= dependents.first(); --id)
+        if (sums.of(id) && dependents.contains(id) && tape.node(id).op->derivative)
+            propagate(tape, id, dependents, sums);
+    transaction.keep();
+
+    std::vector<Var> result;
+    for (Var x : xs) result.push_back(sums.of(x.id()));
+    return result;
+}
+
+std::vector<Var> gradients(Var y, std::span<const Var> xs, Var seed) {
+    if (!seed) {
+        if (element_count(y.shape()) != 1)
+            throw ShapeError(fmt::format("gradients: needs a scalar, or a seed of the output's shape; got {}",
+                                         to_string(y.shape())));
+        seed = y.tape().full(y.shape(), 1, y.dtype());
+    }
+    std::vector<Var> result = cotangents({&y, 1}, {&seed, 1}, xs);
+    for (std::size_t i = 0; i < xs.size(); ++i)
+        if (!result[i]) result[i] = y.tape().full(xs[i].shape(), 0, xs[i].dtype());
+    return result;
+}
+
+std::vector<Var> gradients(Var y, std::initializer_list<Var> xs, Var seed) {
+    return gradients(y, std::span<const Var>(xs.begin(), xs.size()), seed);
+}
+
+Var gradient(Var y, Var x, Var seed) { return gradients(y, {x}, seed).front(); }
+
+Var jvp(Var y, std::span<const Var> xs, std::span<const Var> tangents) {
+    if (xs.size() != tangents.size())
+        throw ValueError(fmt::format("jvp: needs one tangent for each of {} inputs, got {}", xs.size(), tangents.size()));
+    for (std::size_t i = 0; i < xs.size(); ++i) require_same_type(xs[i], tangents[i], "jvp: the tangent");
+    Var cotangent = record(cotangent_op, {y});
+    std::vector<Var> reverse = cotangents({&y, 1}, {&cotangent, 1}, xs);
+    std::vector<Var> outputs, seeds;
+    for (std::size_t i = 0; i < xs.size(); ++i) {
+        if (!reverse[i]) continue;
+        outputs.push_back(reverse[i]);
+        seeds.push_back(tangents[i]);
+    }
+    Var result = cotangents(outputs, seeds, {&cotangent, 1}).front();
+    return result ? result : y.tape().full(y.shape(), 0, y.dtype());
+}
+
+Var jvp(Var y, Var x, Var tangent) { return jvp(y, std::span<const Var>(&x, 1), std::span<const Var>(&tangent, 1)); }
+
+Var hvp(Var y, Var x, Var direction) { return gradient(gradient(y, x), x, direction); }
+
+} // namespace cotape

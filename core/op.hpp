@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <string>
+
+#include <cotape/core/attributes.hpp>
+#include <cotape/core/shape.hpp>
+#include <cotape/core/tensor.hpp>
+#include <cotape/core/var.hpp>
+
+namespace cotape {
+
+struct Op;
+
+/// One application of an op, as its shape rule and its kernel see it.
+struct Call {
+    const Op& op;
+    const Attributes& attributes;
+    std::span<const Type* const> inputs;
+
+    const std::string& name() const;
+    const Type& type(std::size_t input) const { return *inputs[input]; }
+    const Shape& shape(std::size_t input) const { return inputs[input]->shape; }
+};
+
+/// What a derivative rule sees: the node's output `y`, the cotangent `g` of that output, the inputs `x`, and which of
+/// them the rule is asked about.
+struct Rule {
+    Var y;
+    Var g;
+    std::span<const Var> x;
+    std::size_t input;
+    const Attributes& attributes;
+};
+
+/// How the evaluator may treat an op.
+enum class OpKind : std::uint8_t {
+    source,      ///< no inputs: constants, variables
+    elementwise, ///< each output element from the input elements it broadcasts from; has tile kernels
+    reduction,   ///< sums or selects over axes
+    view,        ///< the same elements under another shape
+    opaque,      ///< everything else: products, gathers, data movement
+};
+
+/// Computes `count` consecutive outputs from as many consecutive elements of each input.
+using TileKernel = void (*)(const void* const* inputs, void* output, std::size_t count);
+
+/// One primitive, everything about it in one place. Ops are constants: they outlive every tape that names them, and are
+/// told apart by address. Ops are pure: equal attributes and inputs give equal outputs.
+struct Op {
+    /// As messages, graphs and checkers print it.
+    std::string name;
+    /// The type of the output. Checks the inputs and throws an Error that begins with the op's name.
+    std::function<Type(const Call&)> type;
+    /// The output, of type `output`, from the inputs' elements.
+    std::function<Tensor(const Call&, const Type& output, std::span<const Tensor> inputs)> kernel;
+    /// The cotangent of `rule.x[rule.input]`, of that input's type, *recorded with ops on Vars*, so that it can be
+    /// differentiated in turn. An empty Var where the output does not depend smoothly on that input; no function at all
+    /// where it depends so on none.
+    std::function<Var(const Rule& rule)> derivative = nullptr;
+    OpKind kind = OpKind::opaque;
+    /// For elementwise ops: the loops for float32 and float64.
+    TileKernel tile_float32 = nullptr;
+    TileKernel tile_float64 = nullptr;
+};
+
+inline const std::string& Call::name() const { return op.name; }
+
+/// Records one application of `op` and returns its output; where the tape holds the same op with the same attributes on
+/// the same inputs, that node is returned. Throws what the op's shape rule throws, and TapeError for inputs of two
+/// tapes; the tape is then unchanged. At least one operand must be a Var.
+Var record(const Op& op, std::span<const Operand> inputs, const Attributes& attributes = {});
+Var record(const Op& op, std::initializer_list<Operand> inputs, const Attributes& attributes = {});
+
+} // namespace cotape

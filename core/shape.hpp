@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+
+#include <cotape/core/small_vector.hpp>
+
+namespace cotape {
+
+/// The element types of tensors. float32 and float64 can be differentiated; int64 holds labels and indices.
+enum class Dtype : std::uint8_t { float32, float64, int64 };
+
+/// "float32", "float64", "int64".
+const char* to_string(Dtype dtype);
+
+/// Bytes of one element.
+constexpr std::size_t size_of(Dtype dtype) { return dtype == Dtype::float32 ? 4 : 8; }
+
+constexpr bool is_floating(Dtype dtype) { return dtype != Dtype::int64; }
+
+template <class T>
+constexpr Dtype dtype_of();
+template <>
+constexpr Dtype dtype_of<float>() {
+    return Dtype::float32;
+}
+template <>
+constexpr Dtype dtype_of<double>() {
+    return Dtype::float64;
+}
+template <>
+constexpr Dtype dtype_of<std::int64_t>() {
+    return Dtype::int64;
+}
+
+/// The extents of a tensor, outermost first; `{}` is a scalar. Also used for axes and other short integer lists.
+using Shape = SmallVector<std::int64_t, 4>;
+
+/// "[32, 784]"; "[]" for a scalar.
+std::string to_string(const Shape& shape);
+
+/// The number of elements: the product of the extents, 1 for a scalar.
+std::int64_t element_count(const Shape& shape);
+
+/// What is known of a tensor before its values: shape and element type.
+struct Type {
+    Shape shape;
+    Dtype dtype = Dtype::float32;
+
+    bool operator==(const Type&) const = default;
+};
+
+/// "float32 [32, 784]".
+std::string to_string(const Type& type);
+
+/// The shape that `a` and `b` broadcast to (NumPy's rule: aligned at the last axis, extent 1 stretches).
+/// Throws ShapeError, naming `operation`, where they do not fit.
+Shape broadcast(const Shape& a, const Shape& b, const std::string& operation);
+
+/// `axis`, counted from the end where negative, as an index into `rank` axes. Throws ShapeError, naming `operation`.
+std::int64_t normalize_axis(std::int64_t axis, std::size_t rank, const std::string& operation);
+
+} // namespace cotape

@@ -1,0 +1,115 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <initializer_list>
+#include <iterator>
+#include <type_traits>
+
+namespace cotape {
+
+/// A sequence of trivially copyable values that keeps up to `N` of them in place and allocates beyond that. Shapes,
+/// a node's inputs and its attributes are such sequences: nearly always short, copied often.
+template <class T, std::size_t N>
+class SmallVector {
+    static_assert(std::is_trivially_copyable_v<T>);
+
+  public:
+    using value_type = T;
+    using iterator = T*;
+    using const_iterator = const T*;
+
+    SmallVector() noexcept {}
+    explicit SmallVector(std::size_t count, T value = T()) { resize(count, value); }
+    SmallVector(std::initializer_list<T> values) { append(values.begin(), values.end()); }
+    template <std::input_iterator Iterator>
+    SmallVector(Iterator first, Iterator last) {
+        append(first, last);
+    }
+    SmallVector(const SmallVector& other) { append(other.begin(), other.end()); }
+    SmallVector(SmallVector&& other) noexcept { take(other); }
+    SmallVector& operator=(const SmallVector& other) {
+        if (this != &other) {
+            size_ = 0;
+            append(other.begin(), other.end());
+        }
+        return *this;
+    }
+    SmallVector& operator=(SmallVector&& other) noexcept {
+        if (this != &other) {
+            release();
+            take(other);
+        }
+        return *this;
+    }
+    ~SmallVector() { release(); }
+
+    std::size_t size() const { return size_; }
+    bool empty() const { return size_ == 0; }
+    T* data() { return capacity_ > N ? heap_ : in_place_; }
+    const T* data() const { return capacity_ > N ? heap_ : in_place_; }
+    T* begin() { return data(); }
+    T* end() { return data() + size_; }
+    const T* begin() const { return data(); }
+    const T* end() const { return data() + size_; }
+    T& operator[](std::size_t i) { return data()[i]; }
+    const T& operator[](std::size_t i) const { return data()[i]; }
+    T& back() { return data()[size_ - 1]; }
+    const T& back() const { return data()[size_ - 1]; }
+
+    void push_back(T value) {
+        reserve(size_ + 1);
+        data()[size_++] = value;
+    }
+    template <class Iterator>
+    void append(Iterator first, Iterator last) {
+        reserve(size_ + static_cast<std::size_t>(std::distance(first, last)));
+        std::copy(first, last, end());
+        size_ += static_cast<std::uint32_t>(std::distance(first, last));
+    }
+    void resize(std::size_t count, T value = T()) {
+        reserve(count);
+        if (count > size_) std::fill(data() + size_, data() + count, value);
+        size_ = static_cast<std::uint32_t>(count);
+    }
+
+    friend bool operator==(const SmallVector& a, const SmallVector& b) {
+        return std::equal(a.begin(), a.end(), b.begin(), b.end());
+    }
+
+  private:
+    void reserve(std::size_t count) {
+        if (count <= capacity_) return;
+        std::size_t capacity = std::max<std::size_t>(count, 2 * std::size_t(capacity_));
+        T* grown = new T[capacity];
+        std::copy(begin(), end(), grown);
+        release();
+        heap_ = grown;
+        capacity_ = static_cast<std::uint32_t>(capacity);
+    }
+    void release() noexcept {
+        if (capacity_ > N) delete[] heap_;
+        capacity_ = N;
+    }
+    void take(SmallVector& other) noexcept {
+        size_ = other.size_;
+        capacity_ = other.capacity_;
+        if (capacity_ > N)
+            heap_ = other.heap_;
+        else
+            std::copy(other.in_place_, other.in_place_ + size_, in_place_);
+        other.size_ = 0;
+        other.capacity_ = N;
+    }
+
+    std::uint32_t size_ = 0;
+    std::uint32_t capacity_ = N;
+    union {
+        T in_place_[N];
+        T* heap_;
+    };
+};
+
+} // namespace cotape

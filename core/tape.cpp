@@ -1,0 +1,299 @@
+#include <cotape/core/tape.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <mutex>
+
+#include <fmt/format.h>
+
+#include <cotape/core/error.hpp>
+
+namespace cotape {
+namespace {
+
+/// Anchors are handed from tape to tape and never freed, so that a stale Var can always look at its own.
+class Anchors {
+  public:
+    TapeAnchor* take(Tape* tape) {
+        std::lock_guard lock(mutex_);
+        if (free_.empty()) {
+            all_.push_back(std::make_unique<TapeAnchor>());
+            free_.reserve(all_.size());
+            free_.push_back(all_.back().get());
+        }
+        TapeAnchor* anchor = free_.back();
+        free_.pop_back();
+        anchor->tape = tape;
+        return anchor;
+    }
+    void give_back(TapeAnchor* anchor) {
+        std::lock_guard lock(mutex_);
+        anchor->tape = nullptr;
+        ++anchor->generation;
+        free_.push_back(anchor);
+    }
+
+  private:
+    std::mutex mutex_;
+    std::vector<std::unique_ptr<TapeAnchor>> all_;
+    std::vector<TapeAnchor*> free_;
+};
+
+Anchors& anchors() {
+    static Anchors& instance = *new Anchors;
+    return instance;
+}
+
+Tensor no_kernel(const Call& call, const Type&, std::span<const Tensor>) {
+    throw TapeError(fmt::format("{}: has no value of its own", call.name()));
+}
+
+Type no_type(const Call& call) {
+    throw TapeError(fmt::format("{}: can only be recorded by its tape", call.name()));
+}
+
+const Op constant_op{.name = "constant", .type = no_type, .kernel = no_kernel, .kind = OpKind::source};
+const Op variable_op{.name = "variable", .type = no_type, .kernel = no_kernel, .kind = OpKind::source};
+const Op full_op{.name = "full",
+                 .type = no_type,
+                 .kernel = [](const Call& call, const Type& output, std::span<const Tensor>) {
+                     return Tensor::full(output.shape, call.attributes.real("value"), output.dtype);
+                 },
+                 .kind = OpKind::source};
+
+} // namespace
+
+// -- Var -------------------------------------------------------------------------------------------------------------
+
+Tape& Var::tape() const {
+    if (!anchor_) throw TapeError("var: used before it was given a value");
+    if (!anchor_->tape || anchor_->generation != generation_)
+        throw TapeError("var: its tape was cleared or destroyed");
+    return *anchor_->tape;
+}
+
+const Node& Var::node() const {
+    const Tape& owner = tape();
+    if (static_cast<std::size_t>(id_) >= owner.size()) throw TapeError("var: its recording was rolled back");
+    return owner.node(id_);
+}
+
+const Type& Var::type() const { return node().type; }
+
+// -- Tape ------------------------------------------------------------------------------------------------------------
+
+Tape::Tape(TapeOptions options) : options_(options), anchor_(anchors().take(this)) {}
+
+Tape::~Tape() { anchors().give_back(anchor_); }
+
+void Tape::check_thread() const {
+    if (std::this_thread::get_id() != thread_)
+        throw TapeError("tape: used from a thread other than the one that made it");
+}
+
+void Tape::clear() {
+    check_thread();
+    ++anchor_->generation;
+    nodes_.truncate(0);
+    std::ranges::fill(hashed_, -1);
+    computed_.clear();
+    modules_.resize(1);
+    readings_.clear();
+    proposals_.clear();
+}
+
+Var Tape::constant(Tensor value, Where where) {
+    if (value.empty()) throw ValueError("constant: the tensor is empty");
+    Attributes identity{{"storage", static_cast<std::int64_t>(value.identity())}, {"shape", value.shape()}};
+    NodeId id = record_node(constant_op, {}, identity, &value.type(), where);
+    set_computed(id, std::move(value));
+    return var(id);
+}
+
+Var Tape::variable(Tensor value, Where where) {
+    if (value.empty()) throw ValueError("variable: the tensor is empty");
+    NodeId id = record_node(variable_op, {}, {{"number", ++variables_}}, &value.type(), where);
+    set_computed(id, std::move(value));
+    return var(id);
+}
+
+const Tape::Reading* Tape::reading(const State& state) const {
+    auto found = std::ranges::find(readings_, state.id(), [](const Reading& reading) { return reading.state.id(); });
+    return found == readings_.end() ? nullptr : &*found;
+}
+
+Var Tape::variable(const State& state, Where where) {
+    if (const Reading* known = reading(state)) {
+        if (known->version != state.version())
+            throw TapeError("variable: the state has changed since this tape read it; record each step on a new tape");
+        return var(known->node);
+    }
+    Var read = variable(state.value(), where);
+    readings_.push_back({state, read.id(), state.version()});
+    return read;
+}
+
+Var Tape::full(const Shape& shape, double value, Dtype dtype, Where where) {
+    Type type{shape, dtype};
+    return var(record_node(full_op, {},
+                           {{"shape", shape}, {"dtype", static_cast<std::int64_t>(dtype)}, {"value", value}}, &type,
+                           where));
+}
+
+void Tape::propose(const State& state, Var value) {
+    if (&value.tape() != this) throw TapeError("propose: the value is on another tape");
+    if (value.dtype() != state.type().dtype)
+        throw DtypeError(fmt::format("propose: the state holds {}, got {}", to_string(state.type()),
+                                     to_string(value.type())));
+    if (!(value.shape() == state.type().shape))
+        throw ShapeError(fmt::format("propose: the state holds {}, got {}", to_string(state.type()),
+                                     to_string(value.type())));
+    variable(state);
+    std::erase_if(proposals_, [&](const Proposal& proposal) { return proposal.state.id() == state.id(); });
+    proposals_.push_back({state, value.id()});
+}
+
+bool Tape::has_proposal(const State& state) const {
+    return std::ranges::any_of(proposals_, [&](const Proposal& p) { return p.state.id() == state.id(); });
+}
+
+Var Tape::proposed(const State& state, Where where) {
+    for (const Proposal& proposal : proposals_)
+        if (proposal.state.id() == state.id()) return var(proposal.value);
+    return variable(state, where);
+}
+
+const Tensor& Tape::computed(NodeId id) const {
+    static const Tensor none;
+    std::size_t i = static_cast<std::size_t>(id);
+    return i < computed_.size() ? computed_[i] : none;
+}
+
+void Tape::set_computed(NodeId id, Tensor value) {
+    std::size_t i = static_cast<std::size_t>(id);
+    if (i >= computed_.size()) {
+        if (i >= computed_.capacity()) computed_.reserve(std::max<std::size_t>(64, 2 * nodes_.size()));
+        computed_.resize(nodes_.size());
+    }
+    computed_[i] = std::move(value);
+}
+
+// -- Recording -------------------------------------------------------------------------------------------------------
+
+NodeId Tape::find(const Node& node) const {
+    if (hashed_.empty()) return -1;
+    for (std::size_t slot = node.hash & (hashed_.size() - 1);; slot = (slot + 1) & (hashed_.size() - 1)) {
+        NodeId id = hashed_[slot];
+        if (id < 0) return -1;
+        const Node& known = this->node(id);
+        if (known.hash == node.hash && known.op == node.op && known.inputs == node.inputs &&
+            known.attributes == node.attributes)
+            return id;
+    }
+}
+
+void Tape::insert_hashed(NodeId id) {
+    std::size_t slot = node(id).hash & (hashed_.size() - 1);
+    while (hashed_[slot] >= 0) slot = (slot + 1) & (hashed_.size() - 1);
+    hashed_[slot] = id;
+}
+
+void Tape::rehash(std::size_t slots) {
+    hashed_.assign(slots, -1);
+    for (std::size_t i = 0; i < nodes_.size(); ++i) insert_hashed(static_cast<NodeId>(i));
+}
+
+NodeId Tape::record_node(const Op& op, std::span<const NodeId> inputs, const Attributes& attributes, const Type* type,
+                         Where where) {
+    check_thread();
+    Node node;
+    node.op = &op;
+    node.inputs.append(inputs.begin(), inputs.end());
+    node.attributes = attributes;
+    std::uint64_t hash = mix_hash(reinterpret_cast<std::uintptr_t>(&op), attributes.hash());
+    for (NodeId input : inputs) hash = mix_hash(hash, static_cast<std::uint64_t>(input));
+    node.hash = hash;
+    if (NodeId known = find(node); known >= 0) return known;
+
+    if (type) {
+        node.type = *type;
+    } else {
+        SmallVector<const Type*, 4> types;
+        for (NodeId input : inputs) types.push_back(&this->node(input).type);
+        node.type = op.type({op, attributes, types});
+    }
+    node.where = context_.fixed_where ? context_.where : where;
+    node.module = context_.module;
+    node.derivative_of = context_.derivative_of;
+    if (2 * (nodes_.size() + 1) > hashed_.size()) rehash(std::max<std::size_t>(64, 2 * hashed_.size()));
+    NodeId id = static_cast<NodeId>(nodes_.size());
+    nodes_.push_back(std::move(node));
+    insert_hashed(id);
+    return id;
+}
+
+Var record(const Op& op, std::span<const Operand> inputs, const Attributes& attributes) {
+    const Operand* first = nullptr;
+    for (const Operand& input : inputs)
+        if (input.var && !first) first = &input;
+    if (!first) throw TapeError(fmt::format("{}: at least one argument must be a variable", op.name));
+    Tape& tape = first->var.tape();
+
+    SmallVector<NodeId, 4> ids;
+    for (const Operand& input : inputs) {
+        if (!input.var) {
+            if (first->var.dtype() == Dtype::int64 && std::trunc(input.number) != input.number)
+                throw DtypeError(fmt::format("{}: cannot use {} with int64 elements", op.name, input.number));
+            ids.push_back(tape.full({}, input.number, first->var.dtype(), first->where).id());
+        } else if (&input.var.tape() == &tape) {
+            input.var.node();
+            ids.push_back(input.var.id());
+        } else {
+            throw TapeError(fmt::format("{}: its arguments are on two tapes", op.name));
+        }
+    }
+    return tape.var(tape.record_node(op, ids, attributes, nullptr, first->where));
+}
+
+Var record(const Op& op, std::initializer_list<Operand> inputs, const Attributes& attributes) {
+    return record(op, std::span<const Operand>(inputs.begin(), inputs.size()), attributes);
+}
+
+void Tape::roll_back(std::size_t nodes, std::size_t readings, std::vector<Proposal> proposals) {
+    nodes_.truncate(nodes);
+    if (computed_.size() > nodes) computed_.resize(nodes);
+    readings_.erase(readings_.begin() + static_cast<std::ptrdiff_t>(readings), readings_.end());
+    proposals_ = std::move(proposals);
+    rehash(hashed_.size());
+}
+
+// -- Scopes ----------------------------------------------------------------------------------------------------------
+
+Tape::ModuleScope::ModuleScope(Tape& tape, std::string_view name, Where where) : tape_(tape), saved_(tape.context_) {
+    const std::string& parent = tape.modules_[static_cast<std::size_t>(saved_.module)];
+    std::string path = parent.empty() ? std::string(name) : name.empty() ? parent : fmt::format("{}.{}", parent, name);
+    auto found = std::ranges::find(tape.modules_, path);
+    tape.context_.module = static_cast<std::int32_t>(found - tape.modules_.begin());
+    if (found == tape.modules_.end()) tape.modules_.push_back(std::move(path));
+    tape.context_.fix(where);
+}
+
+LineScope::LineScope(const Operand& call) : tape_(call.var.tape()), saved_(tape_.context_) {
+    tape_.context_.fix(call.where);
+}
+
+DerivativeScope::DerivativeScope(Tape& tape, NodeId id) : tape_(tape), saved_(tape.context_) {
+    const Node& node = tape.node(id);
+    tape.context_ = {node.where, true, node.module, id};
+}
+
+std::string place_of(const Tape& tape, const Node& node) {
+    std::string_view file = node.where.file_name();
+    file = file.substr(file.find_last_of('/') + 1);
+    const std::string& module = tape.module_path(node);
+    return module.empty() ? fmt::format("{}:{}", file, node.where.line())
+                          : fmt::format("{}:{} in {}", file, node.where.line(), module);
+}
+
+} // namespace cotape

@@ -1,0 +1,186 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include <cotape/core/node_list.hpp>
+#include <cotape/core/op.hpp>
+#include <cotape/core/state.hpp>
+#include <cotape/core/var.hpp>
+
+namespace cotape {
+
+/// Settings of one tape.
+struct TapeOptions {
+    /// Look at every value as it is computed; the first NaN or infinity throws NonFiniteError, which names the op, the
+    /// user's line, the module, the element and the ranges of the inputs.
+    bool check_finite = false;
+};
+
+/// The record of a computation: a list of nodes in recording order, each an op applied to earlier nodes. It is the
+/// computational graph, and all there is of it: derivatives are recorded on the same tape. Values are computed on
+/// demand (see evaluate.hpp). Equal applications of an op are one node (hash-consing). A tape belongs to the thread that
+/// made it; a Var of it becomes an error, never a dangling reference, when the tape is cleared or destroyed.
+class Tape {
+  public:
+    explicit Tape(TapeOptions options = {});
+    ~Tape();
+    Tape(const Tape&) = delete;
+    Tape& operator=(const Tape&) = delete;
+
+    /// A value that is there from the start. The same tensor gives the same Var.
+    Var constant(Tensor value, Where where = Where::current());
+    /// A value of its own: distinct from every other, even one with the same elements.
+    Var variable(Tensor value, Where where = Where::current());
+    /// The value of `state` as it is now; the same Var each time. Throws TapeError where the state has changed since
+    /// this tape first read it: record each step on a new, or a cleared, tape.
+    Var variable(const State& state, Where where = Where::current());
+    /// All elements equal `value`.
+    Var full(const Shape& shape, double value, Dtype dtype, Where where = Where::current());
+
+    /// Asks that `state` become `value` when this tape is committed; replaces an earlier proposal for the same state.
+    /// Throws ShapeError or DtypeError unless the types agree.
+    void propose(const State& state, Var value);
+    /// What `state` would be after a commit: the value proposed for it, or else its value now.
+    Var proposed(const State& state, Where where = Where::current());
+    bool has_proposal(const State& state) const;
+
+    std::size_t size() const { return nodes_.size(); }
+    const Node& node(NodeId id) const { return nodes_[static_cast<std::size_t>(id)]; }
+    Var var(NodeId id) const { return Var(anchor_, anchor_->generation, id); }
+    const TapeOptions& options() const { return options_; }
+    /// The dotted path of the module that a node was recorded under; empty outside all modules.
+    const std::string& module_path(const Node& node) const { return modules_[static_cast<std::size_t>(node.module)]; }
+
+    /// Forgets all nodes and proposals; every Var of this tape becomes stale. Memory is kept for the next recording.
+    void clear();
+
+    /// Records under the module `name`, a part of the module recorded under before, while it lives. Nodes carry the line
+    /// `where` of the outermost such scope: the user's line, not the module's.
+    class ModuleScope;
+    /// Takes back all that is recorded or proposed during its life, unless `keep()` is called: how a function that
+    /// records many nodes leaves the tape as it was when it throws.
+    class Transaction;
+
+    /// For evaluators: a computed value (empty where there is none yet), and the place to put it.
+    const Tensor& computed(NodeId id) const;
+    void set_computed(NodeId id, Tensor value);
+    /// Throws TapeError when called from a thread other than the tape's own.
+    void check_thread() const;
+
+  private:
+    friend Var record(const Op& op, std::span<const Operand> inputs, const Attributes& attributes);
+    friend class DerivativeScope;
+    friend class LineScope;
+    friend void commit(Tape& tape);
+
+    struct Reading {
+        State state;
+        NodeId node;
+        std::uint64_t version;
+    };
+    struct Proposal {
+        State state;
+        NodeId value;
+    };
+
+    /// What new nodes inherit: the user's line and module, and the node whose derivative is being recorded.
+    struct Context {
+        Where where;
+        bool fixed_where = false;
+        std::int32_t module = 0;
+        NodeId derivative_of = -1;
+
+        /// The outermost call is the user's.
+        void fix(Where call) {
+            if (!fixed_where) where = call;
+            fixed_where = true;
+        }
+    };
+
+    NodeId record_node(const Op& op, std::span<const NodeId> inputs, const Attributes& attributes, const Type* type,
+                       Where where);
+    NodeId find(const Node& node) const;
+    void insert_hashed(NodeId id);
+    void rehash(std::size_t slots);
+    const Reading* reading(const State& state) const;
+    void roll_back(std::size_t nodes, std::size_t readings, std::vector<Proposal> proposals);
+
+    TapeOptions options_;
+    TapeAnchor* anchor_;
+    std::thread::id thread_ = std::this_thread::get_id();
+    NodeList nodes_;
+    std::vector<NodeId> hashed_;
+    std::vector<Tensor> computed_;
+    std::vector<std::string> modules_{""};
+    Context context_;
+    std::vector<Reading> readings_;
+    std::vector<Proposal> proposals_;
+    std::int64_t variables_ = 0;
+};
+
+class Tape::ModuleScope {
+  public:
+    ModuleScope(Tape& tape, std::string_view name, Where where);
+    ~ModuleScope() { tape_.context_ = saved_; }
+    ModuleScope(const ModuleScope&) = delete;
+    ModuleScope& operator=(const ModuleScope&) = delete;
+
+  private:
+    Tape& tape_;
+    Context saved_;
+};
+
+class Tape::Transaction {
+  public:
+    explicit Transaction(Tape& tape)
+        : tape_(tape), nodes_(tape.size()), readings_(tape.readings_.size()), proposals_(tape.proposals_) {}
+    ~Transaction() {
+        if (!kept_) tape_.roll_back(nodes_, readings_, std::move(proposals_));
+    }
+    Transaction(const Transaction&) = delete;
+    Transaction& operator=(const Transaction&) = delete;
+    void keep() { kept_ = true; }
+
+  private:
+    Tape& tape_;
+    std::size_t nodes_;
+    std::size_t readings_;
+    std::vector<Proposal> proposals_;
+    bool kept_ = false;
+};
+
+/// For functions composed of operations: what is recorded while it lives carries the line of the user's call, `call`.
+class LineScope {
+  public:
+    explicit LineScope(const Operand& call);
+    ~LineScope() { tape_.context_ = saved_; }
+    LineScope(const LineScope&) = delete;
+    LineScope& operator=(const LineScope&) = delete;
+
+  private:
+    Tape& tape_;
+    Tape::Context saved_;
+};
+
+/// Records derivatives of one node while it lives: new nodes carry that node's line and module, and name it.
+class DerivativeScope {
+  public:
+    DerivativeScope(Tape& tape, NodeId node);
+    ~DerivativeScope() { tape_.context_ = saved_; }
+    DerivativeScope(const DerivativeScope&) = delete;
+    DerivativeScope& operator=(const DerivativeScope&) = delete;
+
+  private:
+    Tape& tape_;
+    Tape::Context saved_;
+};
+
+/// "linear.cpp:12", or "linear.cpp:12 in layers.0": where a node was recorded.
+std::string place_of(const Tape& tape, const Node& node);
+
+} // namespace cotape

@@ -1,0 +1,116 @@
+#include <cotape/core/tensor.hpp>
+
+#include <algorithm>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include <cotape/core/buffer_pool.hpp>
+#include <cotape/core/dispatch.hpp>
+#include <cotape/core/error.hpp>
+
+namespace cotape {
+namespace {
+
+void require_dtype(Dtype required, Dtype arrived) {
+    if (required != arrived)
+        throw DtypeError(fmt::format("elements: asked for {}, but the tensor holds {}", to_string(required),
+                                     to_string(arrived)));
+}
+
+/// The element count of a shape nobody has checked yet.
+std::int64_t checked_element_count(const Type& type) {
+    std::int64_t count = 1;
+    bool zero = false;
+    for (std::int64_t extent : type.shape) {
+        if (extent < 0) throw ShapeError(fmt::format("tensor: negative extent in {}", to_string(type.shape)));
+        if (extent == 0)
+            zero = true;
+        else if (__builtin_mul_overflow(count, extent, &count) ||
+                 count > std::numeric_limits<std::int64_t>::max() / 8)
+            throw ShapeError(fmt::format("tensor: {} has more elements than can be addressed", to_string(type.shape)));
+    }
+    return zero ? 0 : count;
+}
+
+} // namespace
+
+template <class T>
+Tensor Tensor::of(const Shape& shape, std::span<const T> elements) {
+    MutableTensor result({shape, dtype_of<T>()});
+    if (result.size() != static_cast<std::int64_t>(elements.size()))
+        throw ShapeError(fmt::format("tensor: shape {} needs {} elements, got {}", to_string(shape), result.size(),
+                                     elements.size()));
+    std::copy(elements.begin(), elements.end(), result.elements<T>().begin());
+    return std::move(result).freeze();
+}
+
+Tensor Tensor::full(const Shape& shape, double value, Dtype dtype) {
+    MutableTensor result({shape, dtype});
+    visit_dtype(dtype, [&]<class T>(T) { std::ranges::fill(result.elements<T>(), static_cast<T>(value)); });
+    return std::move(result).freeze();
+}
+
+template <class T>
+std::span<const T> Tensor::elements() const {
+    require_dtype(dtype_of<T>(), dtype());
+    return {reinterpret_cast<const T*>(storage_.get()), static_cast<std::size_t>(size_)};
+}
+
+template <class T>
+std::span<T> MutableTensor::elements() {
+    require_dtype(dtype_of<T>(), type().dtype);
+    return {reinterpret_cast<T*>(bytes()), static_cast<std::size_t>(size())};
+}
+
+template Tensor Tensor::of(const Shape&, std::span<const float>);
+template Tensor Tensor::of(const Shape&, std::span<const double>);
+template Tensor Tensor::of(const Shape&, std::span<const std::int64_t>);
+template std::span<const float> Tensor::elements() const;
+template std::span<const double> Tensor::elements() const;
+template std::span<const std::int64_t> Tensor::elements() const;
+template std::span<float> MutableTensor::elements();
+template std::span<double> MutableTensor::elements();
+template std::span<std::int64_t> MutableTensor::elements();
+
+double Tensor::item() const {
+    if (size_ != 1) throw ShapeError(fmt::format("item: needs exactly one element, got shape {}", to_string(shape())));
+    return at(0);
+}
+
+double Tensor::at(std::int64_t position) const {
+    if (position < 0 || position >= size_)
+        throw ValueError(fmt::format("at: position {} is outside the {} elements of {}", position, size_,
+                                     to_string(shape())));
+    return visit_dtype(dtype(), [&]<class T>(T) {
+        return static_cast<double>(elements<T>()[static_cast<std::size_t>(position)]);
+    });
+}
+
+Tensor Tensor::reshaped(const Shape& shape) const {
+    if (checked_element_count({shape, dtype()}) != size_)
+        throw ShapeError(fmt::format("reshape: cannot make {} of {}", to_string(shape), to_string(this->shape())));
+    Tensor result = *this;
+    result.type_.shape = shape;
+    return result;
+}
+
+Tensor Tensor::as(Dtype dtype) const {
+    if (dtype == this->dtype()) return *this;
+    MutableTensor result({shape(), dtype});
+    visit_dtype(this->dtype(), [&]<class From>(From) {
+        visit_dtype(dtype, [&]<class To>(To) {
+            std::ranges::transform(elements<From>(), result.elements<To>().begin(),
+                                   [](From value) { return static_cast<To>(value); });
+        });
+    });
+    return std::move(result).freeze();
+}
+
+MutableTensor::MutableTensor(Type type) {
+    tensor_.size_ = checked_element_count(type);
+    tensor_.type_ = std::move(type);
+    tensor_.storage_ = allocate_buffer(tensor_.bytes());
+}
+
+} // namespace cotape

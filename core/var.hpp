@@ -1,0 +1,78 @@
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <source_location>
+
+#include <cotape/core/shape.hpp>
+#include <cotape/core/tensor.hpp>
+
+namespace cotape {
+
+class Tape;
+struct Node;
+
+/// The position of a node on its tape.
+using NodeId = std::int32_t;
+
+/// What outlives a tape, so that a handle can find out that the tape is gone. Never freed; reused by later tapes.
+struct TapeAnchor {
+    Tape* tape = nullptr;
+    std::uint32_t generation = 0;
+};
+
+/// A value on a tape: a handle, cheap to copy, that owns nothing. Shape and element type are known at once; the
+/// elements are computed when `value()` first asks for them, and kept. Using a Var whose tape was cleared or destroyed
+/// throws TapeError. Confined to the tape's thread.
+class Var {
+  public:
+    /// No value; everything but the conversion to bool throws TapeError.
+    Var() = default;
+
+    explicit operator bool() const { return anchor_ != nullptr; }
+
+    const Type& type() const;
+    const Shape& shape() const { return type().shape; }
+    Dtype dtype() const { return type().dtype; }
+
+    /// The elements, computed now where they have not been yet.
+    Tensor value() const;
+    /// The only element. Throws ShapeError unless there is exactly one.
+    double item() const { return value().item(); }
+
+    Tape& tape() const;
+    NodeId id() const { return id_; }
+    const Node& node() const;
+
+    /// True where both handles mean the same node of the same tape.
+    friend bool is_same(Var a, Var b) {
+        return a.anchor_ == b.anchor_ && a.generation_ == b.generation_ && a.id_ == b.id_;
+    }
+
+  private:
+    friend class Tape;
+    Var(TapeAnchor* anchor, std::uint32_t generation, NodeId id)
+        : anchor_(anchor), generation_(generation), id_(id) {}
+
+    TapeAnchor* anchor_ = nullptr;
+    std::uint32_t generation_ = 0;
+    NodeId id_ = -1;
+};
+
+/// The line of the user's program that a node is recorded for.
+using Where = std::source_location;
+
+/// An argument of an operation: a Var, or a number that takes the element type of the Vars beside it. Converting to it
+/// notes the line of the call, which is how every operation knows where it was written, operators included.
+struct Operand {
+    Operand(Var var, Where where = Where::current()) : var(var), where(where) {}
+    template <class Number>
+        requires std::integral<Number> || std::floating_point<Number>
+    Operand(Number number, Where where = Where::current()) : number(static_cast<double>(number)), where(where) {}
+
+    Var var;
+    double number = 0;
+    Where where;
+};
+
+} // namespace cotape

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string>
+#include <utility>
+
+#include <cotape/core/cpu.hpp>
+#include <cotape/core/op.hpp>
+#include <cotape/ops/broadcasting.hpp>
+
+namespace cotape {
+
+/// In place of a derivative: the output does not depend smoothly on that input.
+constexpr std::nullptr_t no_derivative = nullptr;
+
+namespace detail {
+
+Type elementwise_type(const Call& call);
+Tensor elementwise_kernel(const Call& call, const Type& output, std::span<const Tensor> inputs);
+
+/// The loop of one elementwise function over a tile.
+template <class Function, class T, std::size_t... I>
+void run_tile(const void* const* inputs, void* output, std::size_t count) {
+    run_vectorized([&]() __attribute__((always_inline)) {
+        T* __restrict__ out = static_cast<T*>(output);
+        for (std::size_t i = 0; i < count; ++i)
+            out[i] = static_cast<T>(Function()(static_cast<const T*>(inputs[I])[i]...));
+    });
+}
+
+template <class Function, class T, std::size_t... I>
+constexpr TileKernel tile_kernel(std::index_sequence<I...>) {
+    return run_tile<Function, T, I...>;
+}
+
+template <class Derivative, std::size_t... I>
+Var apply_derivative(const Rule& rule, std::index_sequence<I...>) {
+    if constexpr (std::is_same_v<Derivative, std::nullptr_t>)
+        return Var();
+    else
+        return sum_to(Derivative()(rule.y, rule.g, rule.x[I]...), rule.x[rule.input].shape());
+}
+
+} // namespace detail
+
+/// An op that computes each output element from one element of each input, broadcast against each other.
+/// `function` computes one element, for float and double, and has no state; `derivatives` gives, for each input, the
+/// cotangent of that input from the output `y`, the cotangent `g` of `y`, and the inputs: `[](Var y, Var g, Var x) {...}`.
+/// Where an input was broadcast, its cotangent is summed back to its shape here.
+template <class Function, class... Derivatives>
+Op elementwise(std::string name, Function, Derivatives...) {
+    using Inputs = std::index_sequence_for<Derivatives...>;
+    Op op{
+        .name = std::move(name),
+        .type = detail::elementwise_type,
+        .kernel = detail::elementwise_kernel,
+        .kind = OpKind::elementwise,
+        .tile_float32 = detail::tile_kernel<Function, float>(Inputs()),
+        .tile_float64 = detail::tile_kernel<Function, double>(Inputs()),
+    };
+    if constexpr (!(std::is_same_v<Derivatives, std::nullptr_t> && ...))
+        op.derivative = [](const Rule& rule) {
+            using Apply = Var (*)(const Rule&);
+            static constexpr std::array<Apply, sizeof...(Derivatives)> rules{
+                [](const Rule& r) { return detail::apply_derivative<Derivatives>(r, Inputs()); }...};
+            return rules[rule.input](rule);
+        };
+    return op;
+}
+
+} // namespace cotape

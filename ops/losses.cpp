@@ -1,0 +1,75 @@
+#include <cotape/ops/losses.hpp>
+
+#include <fmt/format.h>
+
+#include <cotape/core/error.hpp>
+#include <cotape/core/tape.hpp>
+#include <cotape/ops/activations.hpp>
+#include <cotape/ops/arithmetic.hpp>
+#include <cotape/ops/comparisons.hpp>
+#include <cotape/ops/indexing.hpp>
+#include <cotape/ops/reductions.hpp>
+#include <cotape/ops/softmax.hpp>
+
+namespace cotape {
+namespace {
+
+void require_equal_shapes(const char* loss, const Operand& a, const Operand& b) {
+    if (!(a.var.shape() == b.var.shape()))
+        throw ShapeError(fmt::format("{}: needs two equal shapes, got {} and {}", loss, to_string(a.var.shape()),
+                                     to_string(b.var.shape())));
+}
+
+void require_labels(const Shape& logits, const Tensor& labels) {
+    if (labels.dtype() != Dtype::int64)
+        throw DtypeError(fmt::format("cross_entropy: needs int64 labels, got {}", to_string(labels.dtype())));
+    if (logits.size() != 2 || labels.shape().size() != 1 || logits[0] != labels.shape()[0])
+        throw ShapeError(fmt::format("cross_entropy: needs logits [N, classes] and labels [N], got {} and {}",
+                                     to_string(logits), to_string(labels.shape())));
+    if (logits[0] == 0 || logits[1] == 0)
+        throw ShapeError(fmt::format("cross_entropy: needs at least one example and one class, got logits {}",
+                                     to_string(logits)));
+    std::span<const std::int64_t> values = labels.elements<std::int64_t>();
+    for (std::size_t i = 0; i < values.size(); ++i)
+        if (values[i] < 0 || values[i] >= logits[1])
+            throw ValueError(fmt::format("cross_entropy: label {} at index {} is outside the {} classes", values[i], i,
+                                         logits[1]));
+}
+
+} // namespace
+
+Var cross_entropy(Operand logits, const Tensor& labels, const CrossEntropyOptions& options) {
+    const Type type = logits.var.type();
+    require_labels(type.shape, labels);
+    double smoothing = options.label_smoothing, classes = static_cast<double>(type.shape[1]);
+    if (!(smoothing >= 0 && smoothing <= 1))
+        throw ValueError(fmt::format("cross_entropy: label_smoothing must be in [0, 1], got {}", smoothing));
+    LineScope line(logits);
+    Tape& tape = logits.var.tape();
+    Var target = one_hot(tape.constant(labels, logits.where), type.shape[1], type.dtype);
+    Var log_probabilities = log_softmax(logits);
+    Var terms = where(target, log_probabilities, 0); // selected, not multiplied: another class may be at -inf
+    if (smoothing > 0) terms = (1 - smoothing) * terms + smoothing / classes * log_probabilities;
+    if (options.class_weights.empty()) return -sum(terms) / static_cast<double>(type.shape[0]);
+
+    Type weights_type{{type.shape[1]}, type.dtype};
+    if (!(options.class_weights.type() == weights_type))
+        throw ShapeError(fmt::format("cross_entropy: class_weights must be {}, got {}", to_string(weights_type),
+                                     to_string(options.class_weights.type())));
+    Var weights = tape.constant(options.class_weights, logits.where);
+    return -sum(terms * weights) / sum(target * weights);
+}
+
+Var mean_squared_error(Operand prediction, Operand target) {
+    require_equal_shapes("mean_squared_error", prediction, target);
+    LineScope line(prediction);
+    return mean(square(prediction - target));
+}
+
+Var binary_cross_entropy_with_logits(Operand logits, Operand targets) {
+    require_equal_shapes("binary_cross_entropy_with_logits", logits, targets);
+    LineScope line(logits);
+    return mean(softplus(logits) - logits * targets);
+}
+
+} // namespace cotape
