@@ -47,6 +47,7 @@ std::optional<std::int64_t> first_non_finite(const Tensor& value) {
 }
 
 std::string range_of(const Tensor& value) {
+    if (value.size() == 0) return to_string(value.type());
     double low = INFINITY, high = -INFINITY;
     for (std::int64_t i = 0; i < value.size(); ++i) {
         low = std::fmin(low, value.at(i));
@@ -55,14 +56,22 @@ std::string range_of(const Tensor& value) {
     return fmt::format("{} in [{:g}, {:g}]", to_string(value.type()), low, high);
 }
 
-void require_finite(const Tape& tape, NodeId id) {
-    const Tensor& value = tape.computed(id);
+std::string first_non_finite_of(const Tape& tape, const Node& node, const Tensor& value, std::int64_t position) {
+    return fmt::format("{}: the first value that is not finite: {} at element {} of {}, recorded at {}", node.op->name,
+                       value.at(position), position, to_string(value.type()), place_of(tape, node));
+}
+
+/// Throws where `value`, just computed for `node`, is not finite. If a constant or a variable among the inputs is not
+/// finite, it is what the message names.
+void require_finite(const Tape& tape, const Node& node, const Tensor& value) {
     std::optional<std::int64_t> position = first_non_finite(value);
     if (!position) return;
-    const Node& node = tape.node(id);
-    std::string message = fmt::format("{}: the first value that is not finite: {} at element {} of {}, recorded at {}",
-                                      node.op->name, value.at(*position), *position, to_string(value.type()),
-                                      place_of(tape, node));
+    for (NodeId input : node.inputs)
+        if (std::optional<std::int64_t> at = first_non_finite(tape.computed(input)))
+            throw NonFiniteError(fmt::format("{}; read by {} at {}",
+                                             first_non_finite_of(tape, tape.node(input), tape.computed(input), *at),
+                                             node.op->name, place_of(tape, node)));
+    std::string message = first_non_finite_of(tape, node, value, *position);
     if (node.derivative_of >= 0)
         message += fmt::format(", in the derivative of {}", tape.node(node.derivative_of).op->name);
     for (std::size_t i = 0; i < node.inputs.size(); ++i)
@@ -92,7 +101,11 @@ Tensor compute(const Tape& tape, const Node& node) {
         types.push_back(&tape.node(input).type);
         inputs.push_back(tape.computed(input));
     }
-    return node.op->kernel({*node.op, node.attributes, types}, node.type, inputs);
+    Tensor value = node.op->kernel({*node.op, node.attributes, types}, node.type, inputs);
+    if (value.empty() || !(value.type() == node.type))
+        throw ValueError(fmt::format("{}: its kernel must return {}, got {}", node.op->name, to_string(node.type),
+                                     value.empty() ? "an empty tensor" : to_string(value.type())));
+    return value;
 }
 
 } // namespace
@@ -112,8 +125,9 @@ void evaluate(std::span<const Var> vars, Keep keep) {
 
     for (NodeId id : needed) {
         const Node& node = tape.node(id);
-        tape.set_computed(id, compute(tape, node));
-        if (tape.options().check_finite) require_finite(tape, id);
+        Tensor value = compute(tape, node);
+        if (tape.options().check_finite) require_finite(tape, node, value);
+        tape.set_computed(id, std::move(value));
         if (keep == Keep::all) continue;
         for (NodeId input : node.inputs) {
             std::int32_t& left = readers[static_cast<std::size_t>(input)];
@@ -125,6 +139,7 @@ void evaluate(std::span<const Var> vars, Keep keep) {
 Tensor Var::value() const {
     node();
     Tape& owner = tape();
+    owner.check_thread();
     if (owner.computed(id_).empty()) evaluate({this, 1});
     return owner.computed(id_);
 }

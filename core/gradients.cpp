@@ -81,6 +81,9 @@ void propagate(Tape& tape, NodeId id, const Dependents& dependents, Accumulator&
         if (!dependents.contains(inputs[i].id()) || !is_floating(inputs[i].dtype())) continue;
         Var cotangent = node.op->derivative({y, g, inputs, i, node.attributes});
         if (!cotangent) continue;
+        if (&cotangent.tape() != &tape)
+            throw TapeError(fmt::format("gradients: the derivative of {} for its input {} is on another tape",
+                                        node.op->name, i));
         if (!(cotangent.type() == inputs[i].type()))
             require_same_type(inputs[i], cotangent,
                               fmt::format("gradients: the derivative of {} for its input {}", node.op->name, i).c_str());
@@ -132,15 +135,17 @@ std::vector<Var> cotangents(std::span<const Var> ys, std::span<const Var> seeds,
 }
 
 std::vector<Var> gradients(Var y, std::span<const Var> xs, Var seed) {
-    if (!seed) {
-        if (element_count(y.shape()) != 1)
-            throw ShapeError(fmt::format("gradients: needs a scalar, or a seed of the output's shape; got {}",
-                                         to_string(y.shape())));
-        seed = y.tape().full(y.shape(), 1, y.dtype());
-    }
+    if (element_count(y.shape()) != 1 && !seed)
+        throw ShapeError(fmt::format("gradients: needs a scalar, or a seed of the output's shape; got {}",
+                                     to_string(y.shape())));
+    Tape& tape = y.tape();
+    Tape::Transaction transaction(tape);
+    DerivativeScope scope(tape, y.id());
+    if (!seed) seed = tape.full(y.shape(), 1, y.dtype());
     std::vector<Var> result = cotangents({&y, 1}, {&seed, 1}, xs);
     for (std::size_t i = 0; i < xs.size(); ++i)
-        if (!result[i]) result[i] = y.tape().full(xs[i].shape(), 0, xs[i].dtype());
+        if (!result[i]) result[i] = tape.full(xs[i].shape(), 0, xs[i].dtype());
+    transaction.keep();
     return result;
 }
 
@@ -154,6 +159,10 @@ Var jvp(Var y, std::span<const Var> xs, std::span<const Var> tangents) {
     if (xs.size() != tangents.size())
         throw ValueError(fmt::format("jvp: needs one tangent for each of {} inputs, got {}", xs.size(), tangents.size()));
     for (std::size_t i = 0; i < xs.size(); ++i) require_same_type(xs[i], tangents[i], "jvp: the tangent");
+    y.node();
+    Tape& tape = y.tape();
+    Tape::Transaction transaction(tape);
+    DerivativeScope scope(tape, y.id());
     Var cotangent = record(cotangent_op, {y});
     std::vector<Var> reverse = cotangents({&y, 1}, {&cotangent, 1}, xs);
     std::vector<Var> outputs, seeds;
@@ -163,11 +172,18 @@ Var jvp(Var y, std::span<const Var> xs, std::span<const Var> tangents) {
         seeds.push_back(tangents[i]);
     }
     Var result = cotangents(outputs, seeds, {&cotangent, 1}).front();
-    return result ? result : y.tape().full(y.shape(), 0, y.dtype());
+    if (!result) result = tape.full(y.shape(), 0, y.dtype());
+    transaction.keep();
+    return result;
 }
 
 Var jvp(Var y, Var x, Var tangent) { return jvp(y, std::span<const Var>(&x, 1), std::span<const Var>(&tangent, 1)); }
 
-Var hvp(Var y, Var x, Var direction) { return gradient(gradient(y, x), x, direction); }
+Var hvp(Var y, Var x, Var direction) {
+    Tape::Transaction transaction(y.tape());
+    Var result = gradient(gradient(y, x), x, direction);
+    transaction.keep();
+    return result;
+}
 
 } // namespace cotape

@@ -32,11 +32,13 @@ void State::assign(Tensor value) const {
     ++cell_->version;
 }
 
-void commit(Tape& tape) {
-    std::vector<Var> values;
+void commit(Tape& tape, std::span<const Var> also) {
+    std::vector<Var> values(also.begin(), also.end());
     for (const Tape::Proposal& proposal : tape.proposals_) {
         if (tape.reading(proposal.state)->version != proposal.state.version())
             throw TapeError("commit: a state has changed since this tape read it; nothing was committed");
+        if (tape.node(proposal.value).type.dtype != proposal.state.type().dtype)
+            throw TapeError("commit: a state is bound to another element type on this tape; nothing was committed");
         values.push_back(tape.var(proposal.value));
     }
     evaluate(values, Keep::requested);

@@ -2,12 +2,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include <cotape/core/tensor.hpp>
+#include <cotape/core/var.hpp>
 
 namespace cotape {
-
-class Tape;
 
 /// A tensor that outlives tapes and changes between them: a parameter, a running statistic, an optimiser's moment.
 /// A handle: copies mean the same cell. It changes in two ways only: `assign`, and the commit of a tape's proposals.
@@ -27,7 +27,7 @@ class State {
     std::uint64_t version() const { return cell_->version; }
 
   private:
-    friend void commit(Tape& tape);
+    friend void commit(Tape& tape, std::span<const Var> also);
 
     struct Cell {
         Tensor value;
@@ -38,7 +38,8 @@ class State {
 };
 
 /// Computes everything proposed on `tape` and then gives each state its new value, all together; where anything throws,
-/// none. The proposals are gone afterwards. Throws TapeError where a state changed after the tape read it.
-void commit(Tape& tape);
+/// none. The values of `also` are computed in the same pass and stay on the tape; nothing else does. The proposals are
+/// gone afterwards. Throws TapeError where a state changed after the tape read it, or was bound to another type.
+void commit(Tape& tape, std::span<const Var> also = {});
 
 } // namespace cotape

@@ -98,7 +98,6 @@ void Tape::clear() {
     nodes_.truncate(0);
     std::ranges::fill(hashed_, -1);
     computed_.clear();
-    modules_.resize(1);
     readings_.clear();
     proposals_.clear();
 }
@@ -134,6 +133,15 @@ Var Tape::variable(const State& state, Where where) {
     return read;
 }
 
+void Tape::bind(const State& state, Var value) {
+    if (&value.tape() != this) throw TapeError("bind: the value is on another tape");
+    if (!(value.shape() == state.type().shape))
+        throw ShapeError(fmt::format("bind: the state holds {}, got {}", to_string(state.type()),
+                                     to_string(value.type())));
+    if (reading(state)) throw TapeError("bind: the tape has read the state already");
+    readings_.push_back({state, value.id(), state.version()});
+}
+
 Var Tape::full(const Shape& shape, double value, Dtype dtype, Where where) {
     Type type{shape, dtype};
     return var(record_node(full_op, {},
@@ -143,13 +151,11 @@ Var Tape::full(const Shape& shape, double value, Dtype dtype, Where where) {
 
 void Tape::propose(const State& state, Var value) {
     if (&value.tape() != this) throw TapeError("propose: the value is on another tape");
-    if (value.dtype() != state.type().dtype)
-        throw DtypeError(fmt::format("propose: the state holds {}, got {}", to_string(state.type()),
-                                     to_string(value.type())));
-    if (!(value.shape() == state.type().shape))
-        throw ShapeError(fmt::format("propose: the state holds {}, got {}", to_string(state.type()),
-                                     to_string(value.type())));
-    variable(state);
+    const Type& held = variable(state).type();
+    if (value.dtype() != held.dtype)
+        throw DtypeError(fmt::format("propose: the state holds {}, got {}", to_string(held), to_string(value.type())));
+    if (!(value.shape() == held.shape))
+        throw ShapeError(fmt::format("propose: the state holds {}, got {}", to_string(held), to_string(value.type())));
     std::erase_if(proposals_, [&](const Proposal& proposal) { return proposal.state.id() == state.id(); });
     proposals_.push_back({state, value.id()});
 }
@@ -240,20 +246,26 @@ Var record(const Op& op, std::span<const Operand> inputs, const Attributes& attr
     if (!first) throw TapeError(fmt::format("{}: at least one argument must be a variable", op.name));
     Tape& tape = first->var.tape();
 
-    SmallVector<NodeId, 4> ids;
-    for (const Operand& input : inputs) {
-        if (!input.var) {
-            if (first->var.dtype() == Dtype::int64 && std::trunc(input.number) != input.number)
-                throw DtypeError(fmt::format("{}: cannot use {} with int64 elements", op.name, input.number));
-            ids.push_back(tape.full({}, input.number, first->var.dtype(), first->where).id());
-        } else if (&input.var.tape() == &tape) {
-            input.var.node();
-            ids.push_back(input.var.id());
-        } else {
-            throw TapeError(fmt::format("{}: its arguments are on two tapes", op.name));
+    std::size_t before = tape.size();
+    try {
+        SmallVector<NodeId, 4> ids;
+        for (const Operand& input : inputs) {
+            if (!input.var) {
+                if (first->var.dtype() == Dtype::int64 && std::trunc(input.number) != input.number)
+                    throw DtypeError(fmt::format("{}: cannot use {} with int64 elements", op.name, input.number));
+                ids.push_back(tape.full({}, input.number, first->var.dtype(), first->where).id());
+            } else if (&input.var.tape() == &tape) {
+                input.var.node();
+                ids.push_back(input.var.id());
+            } else {
+                throw TapeError(fmt::format("{}: its arguments are on two tapes", op.name));
+            }
         }
+        return tape.var(tape.record_node(op, ids, attributes, nullptr, first->where));
+    } catch (...) {
+        tape.roll_back(before, tape.readings_.size(), tape.proposals_);
+        throw;
     }
-    return tape.var(tape.record_node(op, ids, attributes, nullptr, first->where));
 }
 
 Var record(const Op& op, std::initializer_list<Operand> inputs, const Attributes& attributes) {
@@ -261,10 +273,12 @@ Var record(const Op& op, std::initializer_list<Operand> inputs, const Attributes
 }
 
 void Tape::roll_back(std::size_t nodes, std::size_t readings, std::vector<Proposal> proposals) {
+    if (readings_.size() > readings)
+        readings_.erase(readings_.begin() + static_cast<std::ptrdiff_t>(readings), readings_.end());
+    proposals_ = std::move(proposals);
+    if (nodes_.size() <= nodes) return;
     nodes_.truncate(nodes);
     if (computed_.size() > nodes) computed_.resize(nodes);
-    readings_.erase(readings_.begin() + static_cast<std::ptrdiff_t>(readings), readings_.end());
-    proposals_ = std::move(proposals);
     rehash(hashed_.size());
 }
 

@@ -39,11 +39,15 @@ class Tape {
     /// The value of `state` as it is now; the same Var each time. Throws TapeError where the state has changed since
     /// this tape first read it: record each step on a new, or a cleared, tape.
     Var variable(const State& state, Where where = Where::current());
+    /// Lets `value`, of any floating type and the state's shape, stand for `state` on this tape: a way to differentiate
+    /// with respect to a model's parameters, or to run a float32 model in float64. Throws ShapeError for another shape,
+    /// TapeError where the tape has read the state already.
+    void bind(const State& state, Var value);
     /// All elements equal `value`.
     Var full(const Shape& shape, double value, Dtype dtype, Where where = Where::current());
 
     /// Asks that `state` become `value` when this tape is committed; replaces an earlier proposal for the same state.
-    /// Throws ShapeError or DtypeError unless the types agree.
+    /// Throws ShapeError or DtypeError unless `value` has the type that the state has on this tape.
     void propose(const State& state, Var value);
     /// What `state` would be after a commit: the value proposed for it, or else its value now.
     Var proposed(const State& state, Where where = Where::current());
@@ -76,7 +80,7 @@ class Tape {
     friend Var record(const Op& op, std::span<const Operand> inputs, const Attributes& attributes);
     friend class DerivativeScope;
     friend class LineScope;
-    friend void commit(Tape& tape);
+    friend void commit(Tape& tape, std::span<const Var> also);
 
     struct Reading {
         State state;

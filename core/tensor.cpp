@@ -18,6 +18,12 @@ void require_dtype(Dtype required, Dtype arrived) {
                                      to_string(arrived)));
 }
 
+/// Conversion would be undefined behaviour.
+void require_int64(const char* operation, double value) {
+    if (!(value >= -0x1p63 && value < 0x1p63))
+        throw ValueError(fmt::format("{}: {} is not an int64", operation, value));
+}
+
 /// The element count of a shape nobody has checked yet.
 std::int64_t checked_element_count(const Type& type) {
     std::int64_t count = 1;
@@ -46,6 +52,7 @@ Tensor Tensor::of(const Shape& shape, std::span<const T> elements) {
 }
 
 Tensor Tensor::full(const Shape& shape, double value, Dtype dtype) {
+    if (dtype == Dtype::int64) require_int64("full", value);
     MutableTensor result({shape, dtype});
     visit_dtype(dtype, [&]<class T>(T) { std::ranges::fill(result.elements<T>(), static_cast<T>(value)); });
     return std::move(result).freeze();
@@ -96,12 +103,16 @@ Tensor Tensor::reshaped(const Shape& shape) const {
 }
 
 Tensor Tensor::as(Dtype dtype) const {
-    if (dtype == this->dtype()) return *this;
+    if (dtype == this->dtype() || empty()) return *this;
     MutableTensor result({shape(), dtype});
     visit_dtype(this->dtype(), [&]<class From>(From) {
         visit_dtype(dtype, [&]<class To>(To) {
             std::ranges::transform(elements<From>(), result.elements<To>().begin(),
-                                   [](From value) { return static_cast<To>(value); });
+                                   [](From value) {
+                                       if constexpr (std::is_same_v<To, std::int64_t>)
+                                           if (is_floating(dtype_of<From>())) require_int64("as", value);
+                                       return static_cast<To>(value);
+                                   });
         });
     });
     return std::move(result).freeze();

@@ -35,7 +35,7 @@ class Tensor {
         return of(shape, std::span<const T>(elements.begin(), elements.size()));
     }
 
-    /// A tensor whose elements are all `value`.
+    /// A tensor whose elements are all `value`. Throws ValueError for an int64 that it does not fit.
     static Tensor full(const Shape& shape, double value, Dtype dtype = Dtype::float32);
 
     /// A tensor whose elements `fill` writes, all of them, before anyone else sees the tensor.
@@ -63,7 +63,8 @@ class Tensor {
     /// The same elements under another shape of as many elements, not copied. Throws ShapeError.
     Tensor reshaped(const Shape& shape) const;
 
-    /// The elements converted to another type (the same tensor where it has that type already).
+    /// The elements converted to another type (the same tensor where it has that type already). Throws ValueError for
+    /// one that does not fit into int64.
     Tensor as(Dtype dtype) const;
 
     /// The elements as untyped memory, under the same lifetime.
@@ -119,6 +120,11 @@ Tensor Tensor::make(const Shape& shape, const std::function<void(std::span<T>)>&
 
 template <class T>
     requires std::is_arithmetic_v<T>
-Tensor::Tensor(T value, Dtype dtype) : Tensor(full({}, static_cast<double>(value), dtype)) {}
+Tensor::Tensor(T value, Dtype dtype) {
+    if (std::is_integral_v<T> && dtype == Dtype::int64)
+        *this = of({}, {static_cast<std::int64_t>(value)}); // not by way of a double, which is exact to 2^53 only
+    else
+        *this = full({}, static_cast<double>(value), dtype);
+}
 
 } // namespace cotape

@@ -65,7 +65,10 @@ using Where = std::source_location;
 /// An argument of an operation: a Var, or a number that takes the element type of the Vars beside it. Converting to it
 /// notes the line of the call, which is how every operation knows where it was written, operators included.
 struct Operand {
-    Operand(Var var, Where where = Where::current()) : var(var), where(where) {}
+    /// Throws TapeError for a default Var: it is no number.
+    Operand(Var var, Where where = Where::current()) : var(var), where(where) {
+        if (!var) var.tape();
+    }
     template <class Number>
         requires std::integral<Number> || std::floating_point<Number>
     Operand(Number number, Where where = Where::current()) : number(static_cast<double>(number)), where(where) {}

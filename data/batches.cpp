@@ -10,7 +10,7 @@
 #include <fmt/format.h>
 
 #include <cotape/core/error.hpp>
-#include <cotape/data/draws.hpp>
+#include <cotape/core/draws.hpp>
 
 namespace cotape::data {
 
@@ -69,8 +69,9 @@ Batches::Batches(const Dataset& dataset, std::int64_t batch_size, std::mt19937* 
     std::int64_t fewest = short_batch ? rest : batch_size;
     if (fewest < options.smallest)
         throw ValueError(fmt::format("batches: expected at least {} rows in every batch, but {} rows in batches of {} "
-                                     "leave one of {}; drop or merge the last batch",
-                                     options.smallest, rows_, batch_size, fewest));
+                                     "leave one of {}{}",
+                                     options.smallest, rows_, batch_size, fewest,
+                                     short_batch ? "; drop or merge the last batch" : ""));
 }
 
 Batches::Iterator Batches::begin() const { return Iterator(std::make_shared<Pass>(*this)); }

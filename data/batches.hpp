@@ -6,6 +6,7 @@
 #include <iterator>
 #include <memory>
 #include <random>
+#include <utility>
 
 #include <cotape/data/dataset.hpp>
 
@@ -20,16 +21,16 @@ struct BatchOptions {
     bool shuffle = true;
     /// Assemble the next batch on another thread while the present one is used.
     bool prefetch = true;
-    /// The fewest rows a batch may have: with 2, data that leave a last batch of a single row, which batch normalisation
-    /// cannot train on, are refused before the training instead of at the end of its first epoch.
+    /// The fewest rows a batch may have. With 2, data that leave a last batch of a single row, which batch
+    /// normalisation cannot train on, are refused before the training instead of at the end of its first epoch.
     std::int64_t smallest = 1;
     /// Applied to every batch in turn, on the thread that assembles it; augments the data, for example.
     std::function<Dataset(const Dataset&)> transform = nullptr;
 };
 
-/// A dataset cut into batches, as an input range of Dataset. Every `begin()` starts a pass over all of the data, in a new
-/// order where it shuffles; the batch an iterator points to is valid until the iterator moves on, while the batch's
-/// tensors live as long as their copies. The generator must outlive its passes, and only `begin()` draws from it.
+/// A dataset cut into batches, as an input range of Dataset. Every `begin()` starts a pass over all of the data, in a
+/// new order where it shuffles; the batch an iterator points to is valid until the iterator moves on, while the batch's
+/// tensors live as long as their copies. The generator must outlive the range, and only `begin()` draws from it.
 /// A pass may end early. What assembling a batch throws, `begin()` or `++` throws, and the pass is over.
 class Batches {
   public:
@@ -77,8 +78,9 @@ class Batches::Iterator {
 ///
 ///     for (const auto& [images, labels] : batches(train, 128, random)) ...
 ///
-/// The order depends on the generator's state alone, not on the standard library. Throws ValueError, before any work, for
-/// an empty dataset, a batch size below 1, options that leave no batch, and a batch smaller than `options.smallest`.
+/// The order depends on the generator's state alone, not on the standard library. Throws ValueError, before any work,
+/// for an empty dataset, a batch size below 1, options that leave no batch, and a batch smaller than
+/// `options.smallest`; ShapeError where inputs and labels differ in rows.
 Batches batches(const Dataset& dataset, std::int64_t batch_size, std::mt19937& random,
                 const BatchOptions& options = {});
 

@@ -6,13 +6,14 @@
 #include <limits>
 #include <random>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include <cotape/core/error.hpp>
 #include <cotape/data/digit_strokes.hpp>
-#include <cotape/data/draws.hpp>
+#include <cotape/core/draws.hpp>
 
 namespace cotape::data {
 namespace {
@@ -36,7 +37,7 @@ class Hand {
     explicit Hand(std::mt19937_64& random) {
         double shear = 0.12 + 0.24 * draw_normal(random);
         // The tangent of half an angle gives sine and cosine without calling either.
-        double half = 0.5 * 0.15 * draw_normal(random);
+        double half = 0.075 * draw_normal(random);
         double cosine = (1 - half * half) / (1 + half * half);
         double sine = 2 * half / (1 + half * half);
         double height = 18.5 + 1.6 * draw_normal(random);

@@ -10,8 +10,8 @@ namespace cotape::data {
 /// styles, bent, sheared, turned, scaled, moved, and with a pen of its own width. A linear classifier gets about
 /// nine in ten right, a small network nearly all.
 ///
-/// A seed gives the same digits everywhere, and a larger count continues a smaller one. Throws ValueError for a negative
-/// count.
+/// A seed gives the same digits everywhere, and a larger count continues a smaller one. Throws ValueError for a
+/// negative count.
 Mnist digits(std::int64_t train_count, std::int64_t test_count, std::uint64_t seed);
 
 } // namespace cotape::data

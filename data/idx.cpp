@@ -90,8 +90,8 @@ class UnpackedFile {
         if (code == Z_OK) return;
         std::size_t after_descriptor = message.find(": ");
         if (after_descriptor != message.npos) message.remove_prefix(after_descriptor + 2);
-        fail("expected sound {} data, but {} is damaged at or after unpacked byte {}: {}", packed() ? "gzip" : "plain", name_,
-             position_, message);
+        fail("expected sound {} data, but {} is damaged at or after unpacked byte {}: {}",
+             packed() ? "gzip" : "plain", name_, position_, message);
     }
 
     struct Close {

@@ -25,8 +25,8 @@ const char* to_string(IdxType type);
 /// Bytes of one element.
 std::size_t size_of(IdxType type);
 
-/// What an IDX file holds, the format MNIST is published in (http://yann.lecun.com/exdb/mnist): `bytes` are the elements
-/// as they stand in the file, row-major and big-endian.
+/// What an IDX file holds, the format MNIST is published in (http://yann.lecun.com/exdb/mnist): `bytes` are the
+/// elements as they stand in the file, row-major and big-endian.
 struct Idx {
     IdxType type = IdxType::uint8;
     Shape shape;

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <cotape/core/error.hpp>
 #include <cotape/data/idx.hpp>
@@ -85,17 +84,17 @@ Dataset read(const std::filesystem::path& images_path, const std::filesystem::pa
 
 Mnist mnist(const std::filesystem::path& folder) {
     std::vector<std::filesystem::path> found;
-    std::vector<std::string> missing;
+    std::string missing;
     for (FileName name : file_names) {
         if (std::optional<std::filesystem::path> path = find(folder, name))
             found.push_back(*path);
         else
-            missing.push_back(fmt::format("{}-{}", name.subject, name.format));
+            missing += fmt::format("{}{}-{}", missing.empty() ? "" : ", ", name.subject, name.format);
     }
     if (!missing.empty())
         throw DataError(fmt::format("mnist: expected four files in {}, plain or .gz, missing {} "
                                     "(data/download_mnist.sh downloads them)",
-                                    folder.string(), fmt::join(missing, ", ")));
+                                    folder.string(), missing));
     return {read(found[0], found[1]), read(found[2], found[3])};
 }
 

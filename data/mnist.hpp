@@ -6,8 +6,8 @@
 
 namespace cotape::data {
 
-/// Digits to train with and others to test with: inputs float32 [N, 784], 28 by 28 pixels from 0 (paper) to 1 (ink), row
-/// by row; labels int64 [N] from 0 to 9.
+/// Digits to train with and others to test with: inputs float32 [N, 784], 28 by 28 pixels from 0 (paper) to 1 (ink),
+/// row by row; labels int64 [N] from 0 to 9.
 struct Mnist {
     Dataset train;
     Dataset test;

@@ -9,89 +9,18 @@
 #include <cotape/core/error.hpp>
 #include <cotape/core/tape.hpp>
 #include <cotape/ops/arithmetic.hpp>
-#include <cotape/ops/batch_statistics.hpp>
-#include <cotape/ops/broadcasting.hpp>
 #include <cotape/ops/comparisons.hpp>
 #include <cotape/ops/exponential.hpp>
-#include <cotape/ops/reduction_kernel.hpp>
+#include <cotape/ops/reduction.hpp>
 #include <cotape/ops/shaping.hpp>
 
 namespace cotape {
 namespace {
 
-Shape axes_of(const Attributes& attributes) { return attributes.integers("axes"); }
-
-/// The shape with the reduced axes at extent 1, as broadcasting back needs it.
-Shape kept_shape(Shape shape, const Shape& axes) {
-    for (std::int64_t axis : axes) shape[static_cast<std::size_t>(axis)] = 1;
-    return shape;
-}
-
-Type reduced_type(const Call& call) {
-    Type type = call.type(0);
-    if (!is_floating(type.dtype))
-        throw DtypeError(fmt::format("{}: needs float32 or float64, got {}", call.name(), to_string(type.dtype)));
-    Shape axes = axes_of(call.attributes);
-    if (call.attributes.flag("keep_dims")) {
-        type.shape = kept_shape(type.shape, axes);
-        return type;
-    }
-    Shape left;
-    for (std::size_t i = 0; i < type.shape.size(); ++i)
-        if (std::ranges::find(axes, static_cast<std::int64_t>(i)) == axes.end()) left.push_back(type.shape[i]);
-    type.shape = left;
-    return type;
-}
-
-/// As reduced_type, for what is not defined over no elements.
-Type reduced_type_of_some(const Call& call) {
-    for (std::int64_t axis : axes_of(call.attributes))
-        if (call.shape(0)[static_cast<std::size_t>(axis)] == 0)
-            throw ShapeError(fmt::format("{}: needs at least one element along axis {}, got {}", call.name(), axis,
-                                         to_string(call.shape(0))));
-    return reduced_type(call);
-}
-
-/// `reduced`, of a reduction's output type, stretched back over its input.
-Var spread(const Rule& rule, Var reduced) {
-    const Shape& shape = rule.x[0].shape();
-    return broadcast_to(reshape(reduced, kept_shape(shape, axes_of(rule.attributes))), shape);
-}
-
-double count_of(const Rule& rule) {
-    return static_cast<double>(element_count(rule.x[0].shape())) / static_cast<double>(element_count(rule.y.shape()));
-}
-
-template <class Fold>
-std::vector<double> fold(const Call& call, const Tensor& x, std::span<const double> parameters = {}) {
-    return ReductionLoops(x.shape(), axes_of(call.attributes)).fold<Fold>(x, parameters);
-}
-
 template <class Fold>
 Tensor fold_kernel(const Call& call, const Type& output, std::span<const Tensor> inputs) {
     return tensor_of_doubles(output, fold<Fold>(call, inputs[0]));
 }
-
-std::vector<double> means(const Call& call, const Tensor& x) {
-    std::vector<double> sums = fold<SumFold>(call, x);
-    double count = static_cast<double>(x.size()) / static_cast<double>(sums.size());
-    for (double& sum : sums) sum /= count;
-    return sums;
-}
-
-Tensor mean_kernel(const Call& call, const Type& output, std::span<const Tensor> inputs) {
-    return tensor_of_doubles(output, means(call, inputs[0]));
-}
-
-Tensor variance_kernel(const Call& call, const Type& output, std::span<const Tensor> inputs) {
-    std::vector<double> centres = means(call, inputs[0]);
-    std::vector<double> variances = fold<SquaredDistanceFold>(call, inputs[0], centres);
-    double count = static_cast<double>(inputs[0].size()) / static_cast<double>(variances.size());
-    for (double& variance : variances) variance /= count;
-    return tensor_of_doubles(output, variances);
-}
-
-Var mean_derivative(const Rule& rule) { return spread(rule, rule.g / count_of(rule)); }
 
 const Op sum_op{.name = "sum",
                 .type = reduced_type,
@@ -115,22 +44,6 @@ const Op variance_op{.name = "variance",
                              return spread(rule, rule.g * (2 / count_of(rule))) * centred;
                          },
                      .kind = OpKind::reduction};
-
-const Op batch_mean_op{.name = "batch_mean",
-                       .type = reduced_type_of_some,
-                       .kernel = mean_kernel,
-                       .derivative = mean_derivative,
-                       .kind = OpKind::reduction};
-
-const Op batch_variance_op{.name = "batch_variance",
-                           .type = reduced_type_of_some,
-                           .kernel = variance_kernel,
-                           .derivative =
-                               [](const Rule& rule) {
-                                   Var x = rule.x[0];
-                                   return rule.g * (2 / count_of(rule)) * (x - batch_mean(x));
-                               },
-                           .kind = OpKind::reduction};
 
 /// 1 at the first element that equals the extremum over its group (or is NaN where that is), 0 elsewhere.
 const Op first_extremum_op{
@@ -238,28 +151,6 @@ Shape all_axes(const Operand& x) {
     return axes;
 }
 
-Shape normalize_axes(const Operand& x, const Shape& axes, const std::string& operation) {
-    Shape normalized;
-    for (std::int64_t axis : axes) normalized.push_back(normalize_axis(axis, x.var.shape().size(), operation));
-    std::ranges::sort(normalized);
-    if (std::ranges::adjacent_find(normalized) != normalized.end())
-        throw ShapeError(fmt::format("{}: an axis is named twice in {}", operation, to_string(axes)));
-    return normalized;
-}
-
-Var reduce(const Op& op, Operand x, const Shape& axes, ReduceOptions options) {
-    return record(op, {x}, {{"axes", normalize_axes(x, axes, op.name)}, {"keep_dims", options.keep_dims}});
-}
-
-Var reduce_batch(const Op& op, Operand x) {
-    const Shape& shape = x.var.shape();
-    if (shape.size() < 2)
-        throw ShapeError(fmt::format("{}: needs [batch, channels, ...], got {}", op.name, to_string(shape)));
-    Shape axes{0};
-    for (std::size_t axis = 2; axis < shape.size(); ++axis) axes.push_back(static_cast<std::int64_t>(axis));
-    return reduce(op, x, axes, {.keep_dims = true});
-}
-
 } // namespace
 
 Var sum(Operand x) { return sum(x, all_axes(x)); }
@@ -274,8 +165,6 @@ Var variance(Operand x) { return variance(x, all_axes(x)); }
 Var variance(Operand x, const Shape& axes, ReduceOptions options) { return reduce(variance_op, x, axes, options); }
 Var logsumexp(Operand x) { return logsumexp(x, all_axes(x)); }
 Var logsumexp(Operand x, const Shape& axes, ReduceOptions options) { return reduce(logsumexp_op, x, axes, options); }
-Var batch_mean(Operand x) { return reduce_batch(batch_mean_op, x); }
-Var batch_variance(Operand x) { return reduce_batch(batch_variance_op, x); }
 
 Var argmax(Operand x, std::int64_t axis, ReduceOptions options) { return reduce(argmax_op, x, {axis}, options); }
 

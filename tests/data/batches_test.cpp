@@ -205,7 +205,8 @@ TEST_SUITE("data") {
                              "batches of 4",
                              ValueError);
         CHECK_THROWS_WITH_AS(batches({Tensor::full({4, 2}, 0), Tensor::full({3}, 0, Dtype::int64)}, 2),
-                             "dataset: expected as many labels as inputs, got inputs [4, 2] and labels [3]", ShapeError);
+                             "dataset: expected as many labels as inputs, got inputs [4, 2] and labels [3]",
+                             ShapeError);
         CHECK(random == std::mt19937(1));
     }
 
@@ -218,7 +219,10 @@ TEST_SUITE("data") {
         CHECK(sizes(batches(counted(9), 4, random)) == Rows{4, 4, 1});
         CHECK(sizes(batches(counted(9), 4, random, {.last = LastBatch::drop, .smallest = 2})) == Rows{4, 4});
         CHECK(sizes(batches(counted(9), 4, random, {.last = LastBatch::merge, .smallest = 2})) == Rows{4, 5});
-        CHECK_THROWS_AS(batches(counted(9), 1, random, {.smallest = 2}), ValueError);
+        CHECK_THROWS_WITH_AS(batches(counted(9), 1, random, {.smallest = 2}),
+                             "batches: expected at least 2 rows in every batch, but 9 rows in batches of 1 leave one "
+                             "of 1",
+                             ValueError);
         CHECK_THROWS_AS(batches(counted(1), 4, random, {.last = LastBatch::merge, .smallest = 2}), ValueError);
     }
 }

@@ -59,7 +59,8 @@ TEST_SUITE("data") {
     TEST_CASE("a dataset whose inputs and labels differ in rows is refused") {
         Dataset dataset{Tensor::full({4, 2}, 0), Tensor::full({3}, 0, Dtype::int64)};
         CHECK_THROWS_WITH_AS(dataset.size(),
-                             "dataset: expected as many labels as inputs, got inputs [4, 2] and labels [3]", ShapeError);
+                             "dataset: expected as many labels as inputs, got inputs [4, 2] and labels [3]",
+                             ShapeError);
         dataset.labels = Tensor();
         CHECK_THROWS_WITH_AS(take(dataset, 1),
                              "dataset: expected as many labels as inputs, got inputs [4, 2] and labels []", ShapeError);

@@ -12,7 +12,8 @@
 namespace cotape::testing {
 
 /// The header of an IDX file, sound or not, followed by `elements`.
-inline std::string idx_bytes(std::uint8_t type, const std::vector<std::uint32_t>& extents, const std::string& elements) {
+inline std::string idx_bytes(std::uint8_t type, const std::vector<std::uint32_t>& extents,
+                             const std::string& elements) {
     std::string bytes = {0, 0, static_cast<char>(type), static_cast<char>(extents.size())};
     for (std::uint32_t extent : extents)
         for (int shift : {24, 16, 8, 0}) bytes += static_cast<char>(extent >> shift & 0xff);

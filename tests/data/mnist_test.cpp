@@ -138,9 +138,8 @@ TEST_SUITE("data") {
         Folder folder;
         std::filesystem::remove(folder.train_images());
         std::filesystem::create_directory(folder.train_images());
-        CHECK_THROWS_WITH_AS(mnist(folder.path()),
-                             ("read_idx: expected a regular file, but " + folder.train_images() + " is a directory").c_str(),
-                             DataError);
+        std::string message = "read_idx: expected a regular file, but " + folder.train_images() + " is a directory";
+        CHECK_THROWS_WITH_AS(mnist(folder.path()), message.c_str(), DataError);
     }
 
     TEST_CASE("the real MNIST has its published sizes, labels and statistics") {
@@ -164,6 +163,7 @@ TEST_SUITE("data") {
         double mean = sum / double(train.inputs.size());
         // The published values have four digits.
         CHECK(mean == doctest::Approx(0.1307).epsilon(0.0005));
-        CHECK(std::sqrt(squares / double(train.inputs.size()) - mean * mean) == doctest::Approx(0.3081).epsilon(0.0005));
+        double deviation = std::sqrt(squares / double(train.inputs.size()) - mean * mean);
+        CHECK(deviation == doctest::Approx(0.3081).epsilon(0.0005));
     }
 }

@@ -1,13 +1,13 @@
-#include <cotape/data/draws.hpp>
+#include <cotape/core/draws.hpp>
 
 #include <cmath>
 #include <vector>
 
 #include <doctest/doctest.h>
 
-using namespace cotape::data;
+using namespace cotape;
 
-TEST_SUITE("data") {
+TEST_SUITE("core") {
     TEST_CASE("bounded draws reach every value about equally often") {
         std::mt19937_64 random(1);
         std::vector<int> counts(7);

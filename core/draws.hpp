@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <random>
 
-namespace cotape::data {
+namespace cotape {
 
 // Random draws that depend on a generator's raw output alone and use no function of the maths library, so that a seed
 // means the same everywhere: the distributions of std:: differ between standard libraries.
@@ -38,4 +38,4 @@ double draw_normal(Generator& random) {
     return (static_cast<double>(sum) - 6 * 65535.0) / 65536;
 }
 
-} // namespace cotape::data
+} // namespace cotape

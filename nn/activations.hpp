@@ -1,0 +1,55 @@
+#pragma once
+
+#include <string>
+
+#include <cotape/nn/module.hpp>
+#include <cotape/ops/activations.hpp>
+
+namespace cotape::nn {
+
+/// An elementwise function without state as a module.
+class Activation : public Module {
+  public:
+    using Function = Var (*)(Operand);
+    Activation(std::string name, Function function) : name_(std::move(name)), function_(function) {}
+
+    std::string describe() const override { return name_; }
+
+  protected:
+    Var forward(Var x) override { return function_(x); }
+
+  private:
+    std::string name_;
+    Function function_;
+};
+
+struct Relu : Activation {
+    Relu() : Activation("Relu", cotape::relu) {}
+};
+struct Tanh : Activation {
+    Tanh() : Activation("Tanh", cotape::tanh) {}
+};
+struct Sigmoid : Activation {
+    Sigmoid() : Activation("Sigmoid", cotape::sigmoid) {}
+};
+struct Gelu : Activation {
+    Gelu() : Activation("Gelu", cotape::gelu) {}
+};
+struct Softplus : Activation {
+    Softplus() : Activation("Softplus", cotape::softplus) {}
+};
+
+/// x where positive, `slope` times x elsewhere.
+class LeakyRelu : public Module {
+  public:
+    explicit LeakyRelu(double slope = 0.01) : slope_(slope) {}
+    std::string describe() const override { return "LeakyRelu"; }
+
+  protected:
+    Var forward(Var x) override { return leaky_relu(x, slope_); }
+
+  private:
+    double slope_;
+};
+
+} // namespace cotape::nn

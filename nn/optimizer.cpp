@@ -1,0 +1,112 @@
+#include <cotape/nn/optimizer.hpp>
+
+#include <cmath>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cotape/core/error.hpp>
+#include <cotape/core/gradients.hpp>
+#include <cotape/core/tape.hpp>
+#include <cotape/ops/arithmetic.hpp>
+#include <cotape/ops/comparisons.hpp>
+#include <cotape/ops/reductions.hpp>
+
+namespace cotape::nn {
+
+Optimizer::Optimizer(std::string name, Module& model, double learning_rate, std::vector<std::string> state_names)
+    : name_(std::move(name)), state_names_(std::move(state_names)) {
+    set_learning_rate(learning_rate);
+    for (Named<Parameter>& parameter : model.parameters()) {
+        Slot slot{std::move(parameter), {}};
+        const Type& type = slot.parameter.state.type();
+        for (std::size_t i = 0; i < state_names_.size(); ++i)
+            slot.states.emplace_back(Tensor::full(type.shape, 0, type.dtype));
+        slots_.push_back(std::move(slot));
+    }
+}
+
+void Optimizer::require(bool holds, const char* option, const char* required, double arrived) const {
+    if (!holds) throw ValueError(fmt::format("{}: {} must be {}, got {}", name_, option, required, arrived));
+}
+
+void Optimizer::set_learning_rate(double rate) {
+    require(rate >= 0 && std::isfinite(rate), "learning_rate", "finite and not negative", rate);
+    learning_rate_ = rate;
+}
+
+std::vector<Named<State>> Optimizer::state() const {
+    std::vector<Named<State>> list;
+    for (const Slot& slot : slots_)
+        for (std::size_t i = 0; i < slot.states.size(); ++i)
+            list.push_back({fmt::format("{}.{}", slot.parameter.path, state_names_[i]), slot.states[i]});
+    return list;
+}
+
+Var Optimizer::input(Tape& tape, double number, Dtype dtype) { return tape.constant(Tensor(number, dtype)); }
+
+void Optimizer::step(Var loss, const StepOptions& options) {
+    Tape& tape = loss.tape();
+    if (!loss.shape().empty())
+        throw ShapeError(fmt::format("{}: the loss must be a scalar, got {}", name_, to_string(loss.shape())));
+    Tape::Transaction transaction(tape);
+
+    std::vector<Var> parameters;
+    for (const Slot& slot : slots_) parameters.push_back(tape.variable(slot.parameter.state));
+    Var one = tape.full({}, 1, loss.dtype());
+    std::vector<Var> found = cotangents({&loss, 1}, {&one, 1}, parameters);
+
+    std::vector<const Slot*> moving;
+    std::vector<Var> values, gradients;
+    std::vector<std::string> missing;
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+        if (!found[i]) {
+            missing.push_back(slots_[i].parameter.path);
+            continue;
+        }
+        moving.push_back(&slots_[i]);
+        values.push_back(parameters[i]);
+        gradients.push_back(found[i]);
+    }
+    if (!missing.empty() && !options.allow_missing)
+        throw ValueError(fmt::format("{}: the loss does not depend on {}", name_, fmt::join(missing, ", ")));
+
+    if (options.clip_value) gradients = clip_by_value(gradients, *options.clip_value);
+    if (options.clip_norm) gradients = clip_by_norm(gradients, *options.clip_norm);
+    ++steps_;
+    try {
+        for (std::size_t i = 0; i < moving.size(); ++i) {
+            Var rate = input(tape, learning_rate_, values[i].dtype());
+            tape.propose(moving[i]->parameter.state, update(*moving[i], values[i], gradients[i], rate));
+        }
+        commit(tape, {&loss, 1});
+    } catch (...) {
+        --steps_;
+        throw;
+    }
+    transaction.keep();
+}
+
+std::vector<Var> clip_by_norm(const std::vector<Var>& gradients, double limit) {
+    if (!(limit > 0)) throw ValueError(fmt::format("clip_by_norm: the limit must be positive, got {}", limit));
+    Var squares;
+    for (Var gradient : gradients) {
+        Var squared = sum(square(gradient));
+        squares = squares ? squares + squared : squared;
+    }
+    if (!squares) return gradients;
+    Var norm = sqrt(squares);
+    Var factor = where(greater(norm, limit), limit / norm, 1);
+    std::vector<Var> clipped;
+    for (Var gradient : gradients) clipped.push_back(gradient * factor);
+    return clipped;
+}
+
+std::vector<Var> clip_by_value(const std::vector<Var>& gradients, double limit) {
+    if (!(limit > 0)) throw ValueError(fmt::format("clip_by_value: the limit must be positive, got {}", limit));
+    std::vector<Var> clipped;
+    for (Var gradient : gradients) clipped.push_back(clamp(gradient, -limit, limit));
+    return clipped;
+}
+
+} // namespace cotape::nn

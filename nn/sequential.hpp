@@ -1,0 +1,43 @@
+#pragma once
+
+#include <concepts>
+#include <memory>
+#include <vector>
+
+#include <cotape/nn/module.hpp>
+
+namespace cotape::nn {
+
+/// Modules applied one after the other; its parts are named "0", "1", ...
+class Sequential : public Module {
+  public:
+    template <std::derived_from<Module>... Modules>
+    explicit Sequential(Modules... modules) {
+        (add(std::move(modules)), ...);
+    }
+
+    /// Appends a module; returns it in its place.
+    template <std::derived_from<Module> Part>
+    Part& add(Part module) {
+        auto owned = std::make_unique<Part>(std::move(module));
+        Part& part = *owned;
+        append(std::move(owned));
+        return part;
+    }
+
+    std::size_t size() const { return modules_.size(); }
+    Module& operator[](std::size_t i) { return *modules_[i]; }
+
+    void visit(Visitor& visitor) override;
+    std::string describe() const override { return "Sequential"; }
+
+  protected:
+    Var forward(Var x) override;
+
+  private:
+    void append(std::unique_ptr<Module> module);
+
+    std::vector<std::unique_ptr<Module>> modules_;
+};
+
+} // namespace cotape::nn
