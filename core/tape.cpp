@@ -68,9 +68,17 @@ const Op full_op{.name = "full",
 
 Tape& Var::tape() const {
     if (!anchor_) throw TapeError("var: used before it was given a value");
-    if (!anchor_->tape || anchor_->generation != generation_)
+    if (!anchor_->tape || generation_ < anchor_->tape->first_generation_)
         throw TapeError("var: its tape was cleared or destroyed");
+    if (generation_ != anchor_->generation && !anchor_->tape->holds(generation_, id_))
+        throw TapeError("var: its recording was rolled back");
     return *anchor_->tape;
+}
+
+bool Var::are_recorded(Var a, Var b) {
+    for (Var var : {a, b})
+        if (!var.anchor_->tape || !var.anchor_->tape->holds(var.generation_, var.id_)) return false;
+    return true;
 }
 
 const Node& Var::node() const {
@@ -83,7 +91,8 @@ const Type& Var::type() const { return node().type; }
 
 // -- Tape ------------------------------------------------------------------------------------------------------------
 
-Tape::Tape(TapeOptions options) : options_(options), anchor_(anchors().take(this)) {}
+Tape::Tape(TapeOptions options)
+    : options_(options), anchor_(anchors().take(this)), first_generation_(anchor_->generation) {}
 
 Tape::~Tape() { anchors().give_back(anchor_); }
 
@@ -94,7 +103,8 @@ void Tape::check_thread() const {
 
 void Tape::clear() {
     check_thread();
-    ++anchor_->generation;
+    first_generation_ = ++anchor_->generation;
+    rollbacks_.clear();
     nodes_.truncate(0);
     std::ranges::fill(hashed_, -1);
     computed_.clear();
@@ -251,7 +261,8 @@ Var record(const Op& op, std::span<const Operand> inputs, const Attributes& attr
         SmallVector<NodeId, 4> ids;
         for (const Operand& input : inputs) {
             if (!input.var) {
-                if (first->var.dtype() == Dtype::int64 && std::trunc(input.number) != input.number)
+                if (first->var.dtype() == Dtype::int64 &&
+                    !(std::trunc(input.number) == input.number && std::abs(input.number) < 0x1p63))
                     throw DtypeError(fmt::format("{}: cannot use {} with int64 elements", op.name, input.number));
                 ids.push_back(tape.full({}, input.number, first->var.dtype(), first->where).id());
             } else if (&input.var.tape() == &tape) {
@@ -272,6 +283,11 @@ Var record(const Op& op, std::initializer_list<Operand> inputs, const Attributes
     return record(op, std::span<const Operand>(inputs.begin(), inputs.size()), attributes);
 }
 
+bool Tape::holds(std::uint32_t generation, NodeId id) const {
+    auto later = std::ranges::upper_bound(rollbacks_, generation, {}, &Rollback::generation);
+    return generation >= first_generation_ && (later == rollbacks_.end() || id < later->size);
+}
+
 void Tape::roll_back(std::size_t nodes, std::size_t readings, std::vector<Proposal> proposals) {
     if (readings_.size() > readings)
         readings_.erase(readings_.begin() + static_cast<std::ptrdiff_t>(readings), readings_.end());
@@ -280,6 +296,9 @@ void Tape::roll_back(std::size_t nodes, std::size_t readings, std::vector<Propos
     nodes_.truncate(nodes);
     if (computed_.size() > nodes) computed_.resize(nodes);
     rehash(hashed_.size());
+    NodeId size = static_cast<NodeId>(nodes);
+    while (!rollbacks_.empty() && rollbacks_.back().size >= size) rollbacks_.pop_back();
+    rollbacks_.push_back({++anchor_->generation, size});
 }
 
 // -- Scopes ----------------------------------------------------------------------------------------------------------

@@ -80,8 +80,14 @@ class Tape {
     friend Var record(const Op& op, std::span<const Operand> inputs, const Attributes& attributes);
     friend class DerivativeScope;
     friend class LineScope;
+    friend class Var;
     friend void commit(Tape& tape, std::span<const Var> also);
 
+    /// From `generation` on, nodes with an id of at least `size` are not those of before.
+    struct Rollback {
+        std::uint32_t generation;
+        NodeId size;
+    };
     struct Reading {
         State state;
         NodeId node;
@@ -112,10 +118,15 @@ class Tape {
     void insert_hashed(NodeId id);
     void rehash(std::size_t slots);
     const Reading* reading(const State& state) const;
+    /// Whether the node that had `id` in `generation` is still there.
+    bool holds(std::uint32_t generation, NodeId id) const;
     void roll_back(std::size_t nodes, std::size_t readings, std::vector<Proposal> proposals);
 
     TapeOptions options_;
     TapeAnchor* anchor_;
+    std::uint32_t first_generation_;
+    /// Of growing generation and growing size: a rollback to fewer nodes covers those before it.
+    std::vector<Rollback> rollbacks_;
     std::thread::id thread_ = std::this_thread::get_id();
     NodeList nodes_;
     std::vector<NodeId> hashed_;

@@ -109,8 +109,8 @@ Tensor Tensor::as(Dtype dtype) const {
         visit_dtype(dtype, [&]<class To>(To) {
             std::ranges::transform(elements<From>(), result.elements<To>().begin(),
                                    [](From value) {
-                                       if constexpr (std::is_same_v<To, std::int64_t>)
-                                           if (is_floating(dtype_of<From>())) require_int64("as", value);
+                                       if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>)
+                                           require_int64("as", value);
                                        return static_cast<To>(value);
                                    });
         });

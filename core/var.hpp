@@ -18,6 +18,7 @@ using NodeId = std::int32_t;
 /// What outlives a tape, so that a handle can find out that the tape is gone. Never freed; reused by later tapes.
 struct TapeAnchor {
     Tape* tape = nullptr;
+    /// Grows whenever nodes are dropped: the tape cleared or destroyed, a recording rolled back.
     std::uint32_t generation = 0;
 };
 
@@ -46,13 +47,14 @@ class Var {
 
     /// True where both handles mean the same node of the same tape.
     friend bool is_same(Var a, Var b) {
-        return a.anchor_ == b.anchor_ && a.generation_ == b.generation_ && a.id_ == b.id_;
+        return a.anchor_ == b.anchor_ && a.id_ == b.id_ && (a.generation_ == b.generation_ || are_recorded(a, b));
     }
 
   private:
     friend class Tape;
     Var(TapeAnchor* anchor, std::uint32_t generation, NodeId id)
         : anchor_(anchor), generation_(generation), id_(id) {}
+    static bool are_recorded(Var a, Var b);
 
     TapeAnchor* anchor_ = nullptr;
     std::uint32_t generation_ = 0;

@@ -1,0 +1,118 @@
+#include "experiment.hpp"
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include <cotape/core/evaluate.hpp>
+#include <cotape/core/tape.hpp>
+#include <cotape/data/batches.hpp>
+#include <cotape/data/digits.hpp>
+#include <cotape/nn/adam.hpp>
+#include <cotape/nn/metrics.hpp>
+#include <cotape/nn/sgd.hpp>
+#include <cotape/ops/losses.hpp>
+
+#include "progress_bar.hpp"
+
+namespace comparison {
+namespace {
+
+using namespace cotape;
+
+volatile std::sig_atomic_t interrupted = 0;
+
+/// The user's interrupt is noted, not obeyed at once, while it lives.
+class NoteInterrupts {
+  public:
+    NoteInterrupts() : before_(std::signal(SIGINT, [](int) { interrupted = 1; })) {}
+    ~NoteInterrupts() { std::signal(SIGINT, before_); }
+    NoteInterrupts(const NoteInterrupts&) = delete;
+    NoteInterrupts& operator=(const NoteInterrupts&) = delete;
+
+  private:
+    void (*before_)(int);
+};
+
+/// The share of the test set that the net gets right in the mode it is in. Nothing is committed, so that normalising with
+/// the batches' own statistics leaves the running ones as they are.
+double test_accuracy(nn::Module& net, const data::Dataset& test, std::int64_t batch) {
+    double right = 0;
+    for (const auto& [images, labels] : data::batches(test, batch, {.last = data::LastBatch::merge})) {
+        Tape tape;
+        Var logits = net(tape.constant(images));
+        right += nn::accuracy(logits.value(), labels) * static_cast<double>(labels.size());
+    }
+    return right / static_cast<double>(test.size());
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+} // namespace
+
+data::Mnist load_digits(const Options& options) {
+    if (!options.data.empty()) {
+        fmt::print("Data: MNIST in {}\n", options.data);
+        return data::mnist(options.data);
+    }
+    const char* from_environment = std::getenv("COTAPE_MNIST");
+    for (std::string folder : {std::string(from_environment ? from_environment : ""), std::string("data/mnist")}) {
+        if (folder.empty() || !data::has_mnist(folder)) continue;
+        fmt::print("Data: MNIST in {}\n", folder);
+        return data::mnist(folder);
+    }
+    fmt::print("Data: no MNIST here (data/download_mnist.sh fetches it); training on generated digits\n");
+    return data::digits(60000, 10000, 1);
+}
+
+std::unique_ptr<nn::Optimizer> make_optimizer(nn::Module& net, const Options& options) {
+    double rate = options.learning_rate;
+    if (options.optimizer == "adam") return std::make_unique<nn::Adam>(net, nn::AdamOptions{.learning_rate = rate});
+    double momentum = options.optimizer == "momentum" ? 0.9 : 0;
+    return std::make_unique<nn::Sgd>(net, nn::SgdOptions{.learning_rate = rate, .momentum = momentum});
+}
+
+bool train_and_compare(std::vector<Contestant> contestants, const data::Mnist& digits, const Options& options,
+                       const std::function<void(const Result&)>& report) {
+    struct Running {
+        Contestant contestant;
+        std::unique_ptr<nn::Optimizer> optimizer;
+        std::mt19937 order; // the same for all, so that all see the same batches
+    };
+    std::vector<Running> running;
+    for (Contestant contestant : contestants)
+        running.push_back({contestant, make_optimizer(contestant.net, options), std::mt19937(options.seed)});
+
+    NoteInterrupts noting;
+    for (int epoch = 1; epoch <= options.epochs; ++epoch)
+        for (Running& run : running) {
+            auto start = std::chrono::steady_clock::now();
+            data::Batches batches =
+                data::batches(digits.train, options.batch, run.order, {.last = data::LastBatch::drop});
+            ProgressBar bar(fmt::format("{} {}/{}", run.contestant.name, epoch, options.epochs), batches.size());
+            double loss_sum = 0;
+            for (const auto& [images, labels] : batches) {
+                Tape tape;
+                Var loss = cross_entropy(run.contestant.net(tape.constant(images)), labels);
+                run.optimizer->step(loss);
+                loss_sum += loss.item();
+                bar.advance();
+                if (interrupted) return false;
+            }
+            double seconds = seconds_since(start);
+            double train_mode = test_accuracy(run.contestant.net, digits.test, options.batch);
+            nn::Evaluating evaluating(run.contestant.net);
+            double eval_mode = test_accuracy(run.contestant.net, digits.test, options.batch);
+            bar.clear();
+            report({run.contestant.name, epoch, loss_sum / static_cast<double>(batches.size()), train_mode, eval_mode,
+                    seconds});
+        }
+    return true;
+}
+
+} // namespace comparison

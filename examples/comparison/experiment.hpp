@@ -1,0 +1,44 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <cotape/data/mnist.hpp>
+#include <cotape/nn/module.hpp>
+#include <cotape/nn/optimizer.hpp>
+
+#include "options.hpp"
+
+namespace comparison {
+
+/// One of the nets that are compared.
+struct Contestant {
+    /// As the metrics name it.
+    std::string name;
+    cotape::nn::Module& net;
+};
+
+/// One row of the results.
+struct Result {
+    std::string net;
+    int epoch;
+    double train_loss;
+    double test_accuracy_train_mode;
+    double test_accuracy_eval_mode;
+    double seconds;
+};
+
+/// The digits to learn: MNIST from --data, $COTAPE_MNIST or data/mnist, else generated ones. Says which on standard output.
+/// Throws cotape::DataError where --data names no complete MNIST.
+cotape::data::Mnist load_digits(const Options& options);
+
+std::unique_ptr<cotape::nn::Optimizer> make_optimizer(cotape::nn::Module& net, const Options& options);
+
+/// Trains every contestant on the same batches, epoch by epoch, and hands over each row as it is complete. Stops after
+/// the step under way when the user interrupts; returns false then.
+bool train_and_compare(std::vector<Contestant> contestants, const cotape::data::Mnist& digits, const Options& options,
+                       const std::function<void(const Result&)>& report);
+
+} // namespace comparison

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace comparison {
+
+/// A line through the points (x[i], y[i]).
+struct Curve {
+    std::string name;
+    std::vector<double> x, y;
+    bool dashed = false;
+};
+
+/// One pair of axes with the curves drawn over them.
+struct Panel {
+    std::string title, x_label, y_label;
+    std::vector<Curve> curves;
+};
+
+/// The panels side by side as an SVG picture, each with axes, ticks at round numbers and a legend. Points that are not
+/// finite interrupt their curve. Curves of one name share a colour across panels.
+std::string to_svg(const std::vector<Panel>& panels);
+
+} // namespace comparison

@@ -1,0 +1,42 @@
+#include "report.hpp"
+
+#include <cstdio>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <cotape/core/error.hpp>
+
+namespace comparison {
+
+void require_writable(const std::string& file) {
+    if (!std::ofstream(file, std::ios::app)) throw cotape::DataError(fmt::format("write: cannot open {}", file));
+}
+
+Report::Report(const std::string& metrics_file) : metrics_file_(metrics_file) {
+    if (metrics_file.empty()) return;
+    require_writable(metrics_file);
+    metrics_.open(metrics_file, std::ios::trunc);
+}
+
+void Report::add(const Result& result) {
+    if (results_.empty())
+        fmt::print("\n{:<18} {:>5}  {:>10}  {:>21}  {:>23}  {:>7}\n", "net", "epoch", "train loss",
+                   "accuracy, train mode", "accuracy, evaluation mode", "seconds");
+    results_.push_back(result);
+    fmt::print("{:<18} {:>5}  {:>10.4f}  {:>19.2f} %  {:>23.2f} %  {:>7.2f}\n", result.net, result.epoch,
+               result.train_loss, 100 * result.test_accuracy_train_mode, 100 * result.test_accuracy_eval_mode,
+               result.seconds);
+    std::fflush(stdout);
+    if (metrics_file_.empty()) return;
+    nlohmann::ordered_json line{{"net", result.net},
+                                {"epoch", result.epoch},
+                                {"train_loss", result.train_loss},
+                                {"test_accuracy_train_mode", result.test_accuracy_train_mode},
+                                {"test_accuracy_eval_mode", result.test_accuracy_eval_mode},
+                                {"seconds", result.seconds}};
+    metrics_ << line.dump() << std::endl;
+    if (!metrics_) throw cotape::DataError(fmt::format("write: {} could not be written in full", metrics_file_));
+}
+
+} // namespace comparison

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "experiment.hpp"
+
+namespace comparison {
+
+/// The results as a table on standard output, and as JSON lines in a file where one is named: a row, or a line, as each
+/// epoch is done.
+class Report {
+  public:
+    /// Throws cotape::DataError where the file cannot be written.
+    explicit Report(const std::string& metrics_file);
+
+    void add(const Result& result);
+    const std::vector<Result>& results() const { return results_; }
+
+  private:
+    std::string metrics_file_;
+    std::ofstream metrics_;
+    std::vector<Result> results_;
+};
+
+/// Throws cotape::DataError where `file` cannot be opened for writing; leaves what is there as it is.
+void require_writable(const std::string& file);
+
+} // namespace comparison

@@ -1,0 +1,77 @@
+#include <cotape/ops/finite_differences.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+namespace cotape {
+namespace {
+
+constexpr int steps = 4;
+using Table = std::array<double, steps>;
+
+struct Limit {
+    double value;
+    double bound;
+};
+
+/// The limit at step 0 of values at `step`, step/2, ... whose error is a series in step^first, step^(first + 2), ...;
+/// `noise` is the error of a value at step 1, which grows as 1/step.
+Limit extrapolate(Table row, double step, double noise, int first) {
+    Limit best{row[0], std::numeric_limits<double>::infinity()};
+    Table column = row;
+    for (int level = 1; level < steps; ++level) {
+        double factor = std::ldexp(1, first + 2 * (level - 1));
+        Table next{};
+        for (int i = level; i < steps; ++i) {
+            auto at = static_cast<std::size_t>(i);
+            next[at] = column[at] + (column[at] - column[at - 1]) / (factor - 1);
+            double truncation = std::max(std::abs(next[at] - column[at]), std::abs(next[at] - column[at - 1]));
+            // The extrapolation's weights, times the noise at their steps, add up to less than 4 times that at the last.
+            double rounding = 4 * noise / std::ldexp(step, -i);
+            if (2 * truncation + rounding < best.bound) best = {next[at], 2 * truncation + rounding};
+        }
+        column = next;
+    }
+    return best;
+}
+
+} // namespace
+
+DerivativeEstimate differentiate(const ScalarFunction& function, double at_zero, double step, double noise) {
+    Table slopes{}, bends{};
+    DerivativeEstimate estimate;
+    for (int i = 0; i < steps; ++i) {
+        double h = std::ldexp(step, -i), above = function(h), below = function(-h);
+        if (!std::isfinite(above) || !std::isfinite(below)) return {.finite = false};
+        slopes[static_cast<std::size_t>(i)] = (above - below) / (2 * h);
+        bends[static_cast<std::size_t>(i)] = (above - at_zero - (at_zero - below)) / h;
+        estimate.secant = std::max({estimate.secant, std::abs(above - at_zero) / h, std::abs(below - at_zero) / h});
+    }
+    Limit slope = extrapolate(slopes, step, noise, 2), bend = extrapolate(bends, step, 4 * noise, 1);
+    estimate.value = slope.value;
+    estimate.bound = slope.bound;
+    estimate.kink = std::max(0.0, std::abs(bend.value) - bend.bound);
+    return estimate;
+}
+
+double rounding_noise(const ScalarFunction& function, double spacing) {
+    constexpr int points = 9;
+    std::array<double, points> differences{};
+    for (int i = 0; i < points; ++i) differences[static_cast<std::size_t>(i)] = function((i - points / 2) * spacing);
+    double largest = 0, normal = 1;
+    for (int level = 1; level <= 4; ++level) {
+        double squares = 0;
+        for (int i = 0; i < points - level; ++i) {
+            auto at = static_cast<std::size_t>(i);
+            differences[at] = differences[at + 1] - differences[at];
+            squares += differences[at] * differences[at];
+        }
+        normal *= level / (2.0 * (2 * level - 1)); // (level!)^2 / (2 level)!: what one value's variance grew by
+        if (level >= 2) largest = std::max(largest, std::sqrt(normal * squares / (points - level)));
+    }
+    return largest;
+}
+
+} // namespace cotape
