@@ -32,23 +32,19 @@ class Pool {
     std::byte* take(SizeClass size) {
         {
             std::lock_guard lock(mutex_);
-            usage_.in_use += size.bytes;
-            usage_.peak_in_use = std::max(usage_.peak_in_use, usage_.in_use);
             std::vector<std::byte*>& kept = kept_[size.index];
             if (!kept.empty()) {
                 std::byte* buffer = kept.back();
                 kept.pop_back();
                 usage_.kept -= size.bytes;
+                count_taken(size.bytes);
                 return buffer;
             }
         }
-        try {
-            return static_cast<std::byte*>(::operator new(size.bytes, std::align_val_t(alignment)));
-        } catch (...) {
-            std::lock_guard lock(mutex_);
-            usage_.in_use -= size.bytes;
-            throw;
-        }
+        void* buffer = ::operator new(size.bytes, std::align_val_t(alignment));
+        std::lock_guard lock(mutex_);
+        count_taken(size.bytes);
+        return static_cast<std::byte*>(buffer);
     }
 
     void give_back(std::byte* buffer, SizeClass size) noexcept {
@@ -82,6 +78,11 @@ class Pool {
     }
 
   private:
+    void count_taken(std::size_t bytes) {
+        usage_.in_use += bytes;
+        usage_.peak_in_use = std::max(usage_.peak_in_use, usage_.in_use);
+    }
+
     std::mutex mutex_;
     std::array<std::vector<std::byte*>, 4 * 64 + 4> kept_;
     BufferPoolUsage usage_;

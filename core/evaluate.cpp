@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include <cotape/core/dispatch.hpp>
 #include <cotape/core/error.hpp>
+#include <cotape/core/fused_evaluate.hpp>
 #include <cotape/core/tape.hpp>
 
 namespace cotape {
@@ -93,7 +96,20 @@ std::vector<std::int32_t> count_readers(const Tape& tape, const std::vector<Node
     return readers;
 }
 
-Tensor compute(const Tape& tape, const Node& node) {
+bool fuses(const TapeOptions& options) {
+    static const bool by_environment = [] {
+        const char* choice = std::getenv("COTAPE_EVALUATOR");
+        if (!choice || std::string_view(choice) == "fused") return true;
+        if (std::string_view(choice) == "plain") return false;
+        throw ValueError(fmt::format("evaluate: COTAPE_EVALUATOR must be plain or fused, got {}", choice));
+    }();
+    if (options.check_finite) return false;
+    return options.evaluator == Evaluator::automatic ? by_environment : options.evaluator == Evaluator::fused;
+}
+
+} // namespace
+
+Tensor compute_node(const Tape& tape, const Node& node) {
     SmallVector<const Type*, 4> types;
     std::vector<Tensor> inputs;
     inputs.reserve(node.inputs.size());
@@ -108,8 +124,6 @@ Tensor compute(const Tape& tape, const Node& node) {
     return value;
 }
 
-} // namespace
-
 void evaluate(std::span<const Var> vars, Keep keep) {
     if (vars.empty()) return;
     Tape& tape = vars.front().tape();
@@ -120,12 +134,13 @@ void evaluate(std::span<const Var> vars, Keep keep) {
     }
     std::vector<NodeId> needed = nodes_to_compute(tape, vars);
     if (needed.empty()) return;
+    if (needed.size() > 1 && fuses(tape.options())) return evaluate_fused(tape, needed, vars, keep);
     std::vector<std::int32_t> readers;
     if (keep == Keep::requested) readers = count_readers(tape, needed, vars);
 
     for (NodeId id : needed) {
         const Node& node = tape.node(id);
-        Tensor value = compute(tape, node);
+        Tensor value = compute_node(tape, node);
         if (tape.options().check_finite) require_finite(tape, node, value);
         tape.set_computed(id, std::move(value));
         if (keep == Keep::all) continue;

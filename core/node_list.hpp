@@ -21,7 +21,10 @@ struct Node {
     std::int32_t module = 0;
     /// The node whose derivative rule recorded this one; -1 for what the user recorded.
     NodeId derivative_of = -1;
+    /// Of op, attributes and inputs.
     std::uint64_t hash = 0;
+    /// Of what matters to how the node is computed: as `hash`, and the type; for a source the type alone.
+    std::uint64_t signature = 0;
 };
 
 /// A tape's nodes: grows at the end without moving what is there, so that a reference to a node stays good while

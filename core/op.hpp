@@ -47,6 +47,20 @@ enum class OpKind : std::uint8_t {
 /// Computes `count` consecutive outputs from as many consecutive elements of each input.
 using TileKernel = void (*)(const void* const* inputs, void* output, std::size_t count);
 
+/// How a reduction to sums takes in its input tile by tile. Its state is `planes` doubles for each output, zero at first,
+/// plane by plane, `stride` apart.
+struct FoldKernel {
+    int planes;
+    /// Takes `count` elements into as many outputs, one each. All of these outputs have taken in equally many before.
+    void (*take_row)(const void* x, Dtype dtype, std::int64_t count, double* state, std::int64_t stride);
+    /// Takes `count` elements into one output.
+    void (*take_run)(const void* x, Dtype dtype, std::int64_t count, double* state, std::int64_t stride);
+    /// Adds the state of other elements to `state`, for `outputs` outputs.
+    void (*join)(double* state, const double* other, std::int64_t outputs, std::int64_t stride);
+    /// Leaves the results of outputs that took in `count` elements each in plane 0.
+    void (*finish)(double* state, std::int64_t outputs, std::int64_t stride, std::int64_t count);
+};
+
 /// One primitive, everything about it in one place. Ops are constants: they outlive every tape that names them, and are
 /// told apart by address. Ops are pure: equal attributes and inputs give equal outputs.
 struct Op {
@@ -64,6 +78,10 @@ struct Op {
     /// For elementwise ops: the loops for float32 and float64.
     TileKernel tile_float32 = nullptr;
     TileKernel tile_float64 = nullptr;
+    /// For elementwise ops: what an element costs, in additions.
+    int cost = 1;
+    /// For reductions that can be fused with what comes before them: how; the attribute "axes" says over which axes.
+    const FoldKernel* fold = nullptr;
 };
 
 inline const std::string& Call::name() const { return op.name; }

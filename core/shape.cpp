@@ -1,7 +1,6 @@
 #include <cotape/core/shape.hpp>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <cotape/core/error.hpp>
 
@@ -16,7 +15,11 @@ const char* to_string(Dtype dtype) {
     return "int64";
 }
 
-std::string to_string(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+std::string to_string(const Shape& shape) {
+    std::string text = "[";
+    for (std::int64_t extent : shape) text += fmt::format("{}{}", text.size() > 1 ? ", " : "", extent);
+    return text + "]";
+}
 
 std::string to_string(const Type& type) { return fmt::format("{} {}", to_string(type.dtype), to_string(type.shape)); }
 

@@ -24,7 +24,8 @@ State::State(Tensor initial) {
 }
 
 void State::assign(Tensor value) const {
-    if (value.empty() || !(value.shape() == type().shape))
+    if (value.empty()) throw ValueError("assign: the tensor is empty");
+    if (!(value.shape() == type().shape))
         throw ShapeError(fmt::format("assign: the state holds {}, got {}", to_string(type()), to_string(value.type())));
     if (value.dtype() != type().dtype)
         throw DtypeError(fmt::format("assign: the state holds {}, got {}", to_string(type()), to_string(value.type())));
@@ -33,6 +34,7 @@ void State::assign(Tensor value) const {
 }
 
 void commit(Tape& tape, std::span<const Var> also) {
+    tape.check_thread();
     std::vector<Var> values(also.begin(), also.end());
     for (const Tape::Proposal& proposal : tape.proposals_) {
         if (tape.reading(proposal.state)->version != proposal.state.version())

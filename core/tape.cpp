@@ -75,11 +75,7 @@ Tape& Var::tape() const {
     return *anchor_->tape;
 }
 
-bool Var::are_recorded(Var a, Var b) {
-    for (Var var : {a, b})
-        if (!var.anchor_->tape || !var.anchor_->tape->holds(var.generation_, var.id_)) return false;
-    return true;
-}
+bool Var::is_recorded() const { return anchor_ && anchor_->tape && anchor_->tape->holds(generation_, id_); }
 
 const Node& Var::node() const {
     const Tape& owner = tape();
@@ -239,6 +235,9 @@ NodeId Tape::record_node(const Op& op, std::span<const NodeId> inputs, const Att
         for (NodeId input : inputs) types.push_back(&this->node(input).type);
         node.type = op.type({op, attributes, types});
     }
+    node.signature = mix_hash(op.kind == OpKind::source ? 0 : hash, static_cast<std::uint64_t>(node.type.dtype));
+    for (std::int64_t extent : node.type.shape)
+        node.signature = mix_hash(node.signature, static_cast<std::uint64_t>(extent));
     node.where = context_.fixed_where ? context_.where : where;
     node.module = context_.module;
     node.derivative_of = context_.derivative_of;

@@ -14,11 +14,20 @@
 
 namespace cotape {
 
+/// How values are computed. Both give the same values, up to the order in which sums are added.
+enum class Evaluator : std::uint8_t {
+    automatic, ///< what the environment variable COTAPE_EVALUATOR says, "plain" or "fused"; without it fused
+    plain,     ///< one node at a time: the reference
+    fused,     ///< elementwise chains and the sums at their ends run tile by tile, in one pass over memory
+};
+
 /// Settings of one tape.
 struct TapeOptions {
     /// Look at every value as it is computed; the first NaN or infinity throws NonFiniteError, which names the op, the
     /// user's line, the module, the element and the ranges of the inputs.
+    /// Tapes that check evaluate plainly.
     bool check_finite = false;
+    Evaluator evaluator = Evaluator::automatic;
 };
 
 /// The record of a computation: a list of nodes in recording order, each an op applied to earlier nodes. It is the

@@ -27,10 +27,13 @@ struct TapeAnchor {
 /// throws TapeError. Confined to the tape's thread.
 class Var {
   public:
-    /// No value; everything but the conversion to bool throws TapeError.
+    /// No value; everything but the conversion to bool and is_recorded throws TapeError.
     Var() = default;
 
     explicit operator bool() const { return anchor_ != nullptr; }
+    /// False where using it would throw: it has no value, or its tape was cleared or destroyed, or its recording rolled
+    /// back.
+    bool is_recorded() const;
 
     const Type& type() const;
     const Shape& shape() const { return type().shape; }
@@ -47,14 +50,14 @@ class Var {
 
     /// True where both handles mean the same node of the same tape.
     friend bool is_same(Var a, Var b) {
-        return a.anchor_ == b.anchor_ && a.id_ == b.id_ && (a.generation_ == b.generation_ || are_recorded(a, b));
+        return a.anchor_ == b.anchor_ && a.id_ == b.id_ &&
+               (a.generation_ == b.generation_ || (a.is_recorded() && b.is_recorded()));
     }
 
   private:
     friend class Tape;
     Var(TapeAnchor* anchor, std::uint32_t generation, NodeId id)
         : anchor_(anchor), generation_(generation), id_(id) {}
-    static bool are_recorded(Var a, Var b);
 
     TapeAnchor* anchor_ = nullptr;
     std::uint32_t generation_ = 0;

@@ -58,8 +58,8 @@ void write_plot(const std::string& file, const std::vector<comparison::Result>& 
     using comparison::Curve;
     std::vector<Curve> losses, accuracies;
     for (const char* net : {"plain", "batchnorm"}) {
-        Curve loss{net, {}, {}}, train_mode{std::string(net) + ", training mode", {}, {}, true};
-        Curve eval_mode{std::string(net) + ", evaluation mode", {}, {}};
+        Curve loss{net, net, {}, {}}, train_mode{std::string(net) + ", training mode", net, {}, {}, true};
+        Curve eval_mode{std::string(net) + ", evaluation mode", net, {}, {}};
         for (const comparison::Result& result : results) {
             if (result.net != net) continue;
             for (Curve* curve : {&loss, &train_mode, &eval_mode}) curve->x.push_back(result.epoch);
@@ -80,15 +80,16 @@ void write_plot(const std::string& file, const std::vector<comparison::Result>& 
 
 int run(const Options& options) {
     if (options.threads > 0) omp_set_num_threads(options.threads);
-    comparison::Report report(options.metrics);
-    if (!options.plot.empty()) comparison::require_writable(options.plot);
+    for (const std::string& file : {options.metrics, options.plot})
+        if (!file.empty()) comparison::require_writable(file);
     data::Mnist digits = comparison::load_digits(options);
     nn::Sequential plain = make_net(options, false), normalized = make_net(options, true);
     fmt::print("\nThe batch-normalised net:\n{}\n", nn::summary(normalized));
     GradientCheckReport verdict = check(normalized, data::take(digits.train, 16));
-    fmt::print("Gradient check of its loss: {}\n", to_string(verdict));
+    fmt::print("Its loss's {}\n", to_string(verdict));
     if (verdict.verdict == Verdict::fail) return 1;
 
+    comparison::Report report(options.metrics);
     bool finished = comparison::train_and_compare({{"plain", plain}, {"batchnorm", normalized}}, digits, options,
                                                   [&](const comparison::Result& result) { report.add(result); });
     if (!options.plot.empty()) write_plot(options.plot, report.results());

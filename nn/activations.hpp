@@ -43,7 +43,7 @@ struct Softplus : Activation {
 class LeakyRelu : public Module {
   public:
     explicit LeakyRelu(double slope = 0.01) : slope_(slope) {}
-    std::string describe() const override { return "LeakyRelu"; }
+    std::string describe() const override;
 
   protected:
     Var forward(Var x) override { return leaky_relu(x, slope_); }

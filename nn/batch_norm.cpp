@@ -81,10 +81,22 @@ void BatchNorm::require_input(const Shape& shape, bool uses_batch) const {
         throw ValueError(fmt::format("{}: epsilon must be positive in training, got {}", name_, options_.epsilon));
 }
 
+/// Whether the batch with this mean is among those that lead to what the tape proposes now.
+bool BatchNorm::has_proposed(Var mean) {
+    std::erase_if(proposals_, [](const Proposal& proposal) { return !proposal.after.is_recorded(); });
+    Var running = mean.tape().proposed(running_mean_);
+    while (true) {
+        auto last = std::ranges::find_if(proposals_, [&](const Proposal& p) { return is_same(p.after, running); });
+        if (last == proposals_.end()) return false;
+        if (is_same(last->batch, mean)) return true;
+        running = last->before;
+    }
+}
+
 void BatchNorm::propose_running_statistics(Var x, Var mean, Var variance) {
-    if (last_proposed_ && is_same(last_proposed_, mean) && x.tape().has_proposal(running_mean_)) return;
-    last_proposed_ = mean;
+    if (has_proposed(mean)) return;
     Tape& tape = x.tape();
+    Var before = tape.proposed(running_mean_);
     double n = static_cast<double>(element_count(x.shape())) / static_cast<double>(channels());
     Var batches = tape.proposed(batches_seen_) + 1;
     auto track = [&](const State& state, Var batch) {
@@ -95,6 +107,7 @@ void BatchNorm::propose_running_statistics(Var x, Var mean, Var variance) {
     track(running_mean_, mean);
     track(running_variance_, variance * (n / (n - 1)));
     tape.propose(batches_seen_, batches);
+    proposals_.push_back({before, mean, tape.proposed(running_mean_)});
 }
 
 void BatchNorm::warn_once_if_untrained() {
@@ -127,10 +140,15 @@ void BatchNorm::visit(Visitor& visitor) {
 }
 
 std::string BatchNorm::describe() const {
-    std::string momentum = options_.momentum ? fmt::format("momentum {} of the new value", *options_.momentum)
-                                             : std::string("plain average");
-    return fmt::format("{}({}, epsilon {}, {}, running variance / (n - 1){})", name_, channels(), options_.epsilon,
-                       momentum, options_.affine ? "" : ", not affine");
+    std::string text = fmt::format("{}({}, epsilon {}, ", name_, channels(), options_.epsilon);
+    text += options_.momentum ? fmt::format("momentum {} of the new value", *options_.momentum) : "plain average";
+    text += ", running variance / (n - 1)";
+    if (!options_.affine) text += ", not affine";
+    if (statistics_ == Statistics::batch) text += ", always the batch's statistics";
+    if (statistics_ == Statistics::population) text += ", always the running statistics";
+    if (update_ == Update::always) text += ", always updated";
+    if (update_ == Update::never) text += ", never updated";
+    return text + ")";
 }
 
 } // namespace cotape::nn

@@ -37,8 +37,10 @@ struct BatchNormOptions {
 ///
 /// composed of differentiable ops. In training `mean` and `variance` are the batch's, the variance divided by n; the
 /// running statistics, [C], follow with the variance divided by n - 1, as PyTorch keeps them. A forward pass only proposes
-/// them: they change when the tape is committed, once, however often the same batch passes the layer. `scale` starts at
-/// 1 and `shift` at 0. The layer before needs no bias, and the activation comes after.
+/// them: they change when the tape is committed, once, however often the same batch passes the layer on that tape.
+/// `scale` starts at 1 and `shift` at 0. The layer before needs no bias, and the activation comes after. Warns once, on
+/// standard error, where it evaluates before it has seen any batch. In float32 the variance overflows where x is spread
+/// over more than 1e19: the outputs are then `shift`, and finite-check mode names the batch_variance.
 /// Throws ShapeError for another rank or channel count, and in training for one value per channel.
 class BatchNorm : public Module {
   public:
@@ -66,7 +68,13 @@ class BatchNorm : public Module {
     Var forward(Var x) override;
 
   private:
+    /// A running mean proposed on a tape: from the one before it, and a batch's mean.
+    struct Proposal {
+        Var before, batch, after;
+    };
+
     void require_input(const Shape& shape, bool uses_batch) const;
+    bool has_proposed(Var mean);
     void propose_running_statistics(Var x, Var mean, Var variance);
     void warn_once_if_untrained();
 
@@ -77,7 +85,7 @@ class BatchNorm : public Module {
     Update update_ = Update::by_mode;
     std::optional<Parameter> scale_, shift_;
     State running_mean_, running_variance_, batches_seen_;
-    Var last_proposed_;
+    std::vector<Proposal> proposals_;
     bool warned_ = false;
 };
 

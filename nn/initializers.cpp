@@ -1,5 +1,6 @@
 #include <cotape/nn/initializers.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <vector>
@@ -19,6 +20,8 @@ struct Fans {
 Fans fans_of(const char* initializer, const Shape& shape) {
     if (shape.size() < 2)
         throw ShapeError(fmt::format("{}: needs a weight of rank 2 or more, got {}", initializer, to_string(shape)));
+    if (std::ranges::any_of(shape, [](std::int64_t extent) { return extent < 1; }))
+        throw ShapeError(fmt::format("{}: needs a weight with elements, got {}", initializer, to_string(shape)));
     double rest = 1;
     for (std::size_t i = 2; i < shape.size(); ++i) rest *= static_cast<double>(shape[i]);
     return {static_cast<double>(shape[1]) * rest, static_cast<double>(shape[0]) * rest};

@@ -33,6 +33,8 @@ class Walk : public Visitor {
         module.visit(*this);
         path_ = parent;
     }
+    /// The path of the module whose members are being shown.
+    const std::string& module_path() const { return path_; }
 
   private:
     std::string path_;
@@ -65,10 +67,8 @@ Var Module::operator()(Var x, Where where) {
 }
 
 void Module::name_parts() {
-    if (parts_named_) return;
-    NameParts names([](std::string_view name, Module& module) { module.name_ = name; });
+    NameParts names([](std::string_view name, Module& part) { part.name_ = name; });
     visit(names);
-    parts_named_ = true;
 }
 
 void Module::set_training(bool training) {
@@ -119,9 +119,10 @@ std::string summary(Module& module) {
     Walk walk;
     walk.on_module = [&](const std::string& path, Module& part) { lines.push_back({path, part.describe(), "", 0}); };
     walk.on_parameter = [&](const std::string& path, Parameter& parameter) {
-        Line& line = lines.back();
-        line.shapes += fmt::format("{}{} {}", line.shapes.empty() ? "" : ", ", path.substr(path.find_last_of('.') + 1),
-                                   to_string(parameter.type().shape));
+        const std::string& owner = walk.module_path();
+        std::string name = owner.empty() ? path : path.substr(owner.size() + 1);
+        Line& line = *std::ranges::find(lines, owner, &Line::path);
+        line.shapes += fmt::format("{}{} {}", line.shapes.empty() ? "" : ", ", name, to_string(parameter.type().shape));
         line.count += parameter.value().size();
     };
     walk.start(module);

@@ -73,15 +73,13 @@ class Module {
 
   protected:
     virtual Var forward(Var x) = 0;
-    /// For modules whose list of parts has changed: the next call names them anew.
-    void rename_parts() { parts_named_ = false; }
 
   private:
     friend class Evaluating;
     void name_parts();
 
     bool training_ = true;
-    bool parts_named_ = false;
+    /// As the whole that was called last named it; empty for a module that is no part.
     std::string name_;
 };
 

@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <cotape/core/error.hpp>
 #include <cotape/core/gradients.hpp>
@@ -24,6 +23,7 @@ Optimizer::Optimizer(std::string name, Module& model, double learning_rate, std:
             slot.states.emplace_back(Tensor::full(type.shape, 0, type.dtype));
         slots_.push_back(std::move(slot));
     }
+    if (slots_.empty()) throw ValueError(fmt::format("{}: the model has no parameters; its visit must show them", name_));
 }
 
 void Optimizer::require(bool holds, const char* option, const char* required, double arrived) const {
@@ -58,10 +58,10 @@ void Optimizer::step(Var loss, const StepOptions& options) {
 
     std::vector<const Slot*> moving;
     std::vector<Var> values, gradients;
-    std::vector<std::string> missing;
+    std::string missing;
     for (std::size_t i = 0; i < slots_.size(); ++i) {
         if (!found[i]) {
-            missing.push_back(slots_[i].parameter.path);
+            missing += (missing.empty() ? "" : ", ") + slots_[i].parameter.path;
             continue;
         }
         moving.push_back(&slots_[i]);
@@ -69,7 +69,7 @@ void Optimizer::step(Var loss, const StepOptions& options) {
         gradients.push_back(found[i]);
     }
     if (!missing.empty() && !options.allow_missing)
-        throw ValueError(fmt::format("{}: the loss does not depend on {}", name_, fmt::join(missing, ", ")));
+        throw ValueError(fmt::format("{}: the loss does not depend on {}", name_, missing));
 
     if (options.clip_value) gradients = clip_by_value(gradients, *options.clip_value);
     if (options.clip_norm) gradients = clip_by_norm(gradients, *options.clip_norm);

@@ -15,7 +15,7 @@ Schedule step_schedule(double rate, double factor, std::int64_t every);
 /// Throws ValueError unless steps > 0.
 Schedule cosine_schedule(double rate, std::int64_t steps, double lowest = 0);
 
-/// `schedule` preceded by `steps` steps that rise linearly to its first rate.
+/// `schedule` preceded by `steps` steps that rise linearly to its first rate. Throws ValueError unless steps > 0.
 Schedule with_warm_up(Schedule schedule, std::int64_t steps);
 
 } // namespace cotape::nn

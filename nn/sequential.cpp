@@ -2,11 +2,6 @@
 
 namespace cotape::nn {
 
-void Sequential::append(std::unique_ptr<Module> module) {
-    modules_.push_back(std::move(module));
-    rename_parts();
-}
-
 void Sequential::visit(Visitor& visitor) {
     for (std::size_t i = 0; i < modules_.size(); ++i) visitor(std::to_string(i), *modules_[i]);
 }

@@ -19,10 +19,8 @@ class Sequential : public Module {
     /// Appends a module; returns it in its place.
     template <std::derived_from<Module> Part>
     Part& add(Part module) {
-        auto owned = std::make_unique<Part>(std::move(module));
-        Part& part = *owned;
-        append(std::move(owned));
-        return part;
+        modules_.push_back(std::make_unique<Part>(std::move(module)));
+        return static_cast<Part&>(*modules_.back());
     }
 
     std::size_t size() const { return modules_.size(); }
@@ -35,8 +33,6 @@ class Sequential : public Module {
     Var forward(Var x) override;
 
   private:
-    void append(std::unique_ptr<Module> module);
-
     std::vector<std::unique_ptr<Module>> modules_;
 };
 

@@ -60,7 +60,7 @@ const Op abs_op = elementwise(
 const Op pow_op = elementwise(
     "pow", [](auto x, auto exponent) { return std::pow(x, exponent); },
     [](Var, Var g, Var x, Var exponent) {
-        Var constant = equal(exponent, 0); // kept away from x = 0, where 0 / x would spoil the higher orders
+        Var constant = equal(x, 0) * equal(exponent, 0); // 0 / x would spoil the higher orders there
         return g * where(constant, 0, exponent * pow(where(constant, 1, x), exponent - 1));
     },
     [](Var y, Var g, Var x, Var exponent) {

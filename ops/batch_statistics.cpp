@@ -4,6 +4,7 @@
 
 #include <cotape/core/error.hpp>
 #include <cotape/ops/arithmetic.hpp>
+#include <cotape/ops/folds.hpp>
 #include <cotape/ops/reduction.hpp>
 
 namespace cotape {
@@ -13,7 +14,8 @@ const Op batch_mean_op{.name = "batch_mean",
                        .type = reduced_type_of_some,
                        .kernel = mean_kernel,
                        .derivative = mean_derivative,
-                       .kind = OpKind::reduction};
+                       .kind = OpKind::reduction,
+                       .fold = &mean_fold};
 
 const Op batch_variance_op{.name = "batch_variance",
                            .type = reduced_type_of_some,
@@ -23,7 +25,8 @@ const Op batch_variance_op{.name = "batch_variance",
                                    Var x = rule.x[0];
                                    return rule.g * (2 / count_of(rule)) * (x - batch_mean(x));
                                },
-                           .kind = OpKind::reduction};
+                           .kind = OpKind::reduction,
+                           .fold = &variance_fold};
 
 Var reduce_batch(const Op& op, Operand x) {
     const Shape& shape = x.var.shape();

@@ -1,43 +1,31 @@
 #include <cotape/ops/broadcasting.hpp>
 
-#include <cstring>
-
 #include <fmt/format.h>
 
 #include <cotape/core/error.hpp>
 #include <cotape/core/tape.hpp>
-#include <cotape/ops/broadcast_reader.hpp>
+#include <cotape/ops/elementwise.hpp>
 #include <cotape/ops/reductions.hpp>
 #include <cotape/ops/shaping.hpp>
 
 namespace cotape {
 namespace {
 
-const Op broadcast_to_op{
-    .name = "broadcast_to",
-    .type =
-        [](const Call& call) {
-            Shape shape = call.attributes.integers("shape");
-            if (!(broadcast(call.shape(0), shape, call.name()) == shape))
-                throw ShapeError(fmt::format("broadcast_to: cannot stretch {} to {}", to_string(call.shape(0)),
-                                             to_string(shape)));
-            return Type{shape, call.type(0).dtype};
-        },
-    .kernel =
-        [](const Call&, const Type& output, std::span<const Tensor> inputs) {
-            constexpr std::int64_t run = 4096;
-            MutableTensor result(output);
-            BroadcastReader reader(inputs[0], output.shape);
-            std::int64_t element_size = static_cast<std::int64_t>(size_of(output.dtype));
-            for (std::int64_t begin = 0; begin < result.size(); begin += run) {
-                std::int64_t count = std::min(run, result.size() - begin);
-                std::memcpy(result.bytes() + begin * element_size, reader.read(begin, count),
-                            static_cast<std::size_t>(count * element_size));
-            }
-            return std::move(result).freeze();
-        },
-    .derivative = [](const Rule& rule) { return sum_to(rule.g, rule.x[0].shape()); },
-};
+Type broadcast_to_type(const Call& call) {
+    Shape shape = call.attributes.integers("shape");
+    if (!(broadcast(call.shape(0), shape, call.name()) == shape))
+        throw ShapeError(fmt::format("broadcast_to: cannot stretch {} to {}", to_string(call.shape(0)), to_string(shape)));
+    return {shape, call.type(0).dtype};
+}
+
+/// The identity, element by element, over a shape of its own.
+const Op broadcast_to_op = [] {
+    Op op = elementwise(
+        "broadcast_to", [](auto x) { return x; },
+        [](Var, Var g, Var) { return g; });
+    op.type = broadcast_to_type;
+    return op;
+}();
 
 } // namespace
 

@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include <cotape/core/error.hpp>
-#include <cotape/ops/broadcast_reader.hpp>
+#include <cotape/core/broadcast_reader.hpp>
 
 namespace cotape::detail {
 namespace {

@@ -49,6 +49,8 @@ class Check {
         auto line = [&](double t) { return projections_.moved_all(order, t); };
         double noise = rounding_noise(line, 0x1p-40);
         noise_ = 2 * epsilon * point_.scale + (std::isfinite(noise) ? 8 * noise : 0); // not so at a border
+        double change = std::abs(line(step_of(0)) - point_.value);
+        natural_scale_ = std::max({natural_scale_, point_.scale, std::isfinite(change) ? change : 0});
         for (std::size_t input = 0; input < levels_.size(); ++input) {
             if (projections_.size(input) == 0) continue;
             levels_[input] = 0;
@@ -126,7 +128,7 @@ class Check {
                 continue;
             }
             double scale = std::max({point_.largest_gradient(input) * width, estimate.secant,
-                                     point_.natural_scale / projections_.scale(input) * width});
+                                     natural_scale_ / projections_.scale(input) * width});
             estimate.bound += 64 * epsilon * scale;
             if (estimate.kink > needed_resolution * scale || estimate.bound > needed_resolution * scale) {
                 last.reason = estimate.kink > needed_resolution * scale
@@ -188,6 +190,8 @@ class Check {
     std::vector<int> levels_;
     Projections::Point point_;
     double noise_ = 0;
+    /// The largest terms and changes of the phis so far: the measure of what is small.
+    double natural_scale_ = 0;
     GradientCheckReport report_;
 };
 
@@ -226,8 +230,8 @@ std::string to_string(const GradientCheckReport& report) {
     std::string text = fmt::format("gradient check: {}", to_string(report.verdict));
     if (!report.reason.empty()) text += fmt::format(": {}", report.reason);
     for (const GradientOrderSummary& order : report.orders)
-        text += fmt::format("\n  order {}: {} comparisons, worst error {:.2g} of its bound, resolution {:.1g}", order.order,
-                            order.comparisons, order.worst_error, order.resolution);
+        text += fmt::format("\n  order {}: {} comparisons, worst error {:.2g} of its bound, resolution {:.1g}",
+                            order.order, order.comparisons, order.worst_error, order.resolution);
     for (std::size_t i = 0; i < report.findings.size() && i < shown; ++i) {
         const GradientFinding& finding = report.findings[i];
         text += fmt::format("\n  {}, order {}, input {}{}: got {:.17g}, expected {:.17g}, error {:.2g}, bound {:.2g}",

@@ -20,7 +20,10 @@ void require_equal_shapes(const char* loss, const Operand& a, const Operand& b) 
                                      to_string(b.var.shape())));
 }
 
-void require_labels(const Shape& logits, const Tensor& labels) {
+void require_labels(const Type& type, const Tensor& labels) {
+    const Shape& logits = type.shape;
+    if (!is_floating(type.dtype))
+        throw DtypeError(fmt::format("cross_entropy: needs float32 or float64 logits, got {}", to_string(type.dtype)));
     if (labels.dtype() != Dtype::int64)
         throw DtypeError(fmt::format("cross_entropy: needs int64 labels, got {}", to_string(labels.dtype())));
     if (logits.size() != 2 || labels.shape().size() != 1 || logits[0] != labels.shape()[0])
@@ -40,10 +43,14 @@ void require_labels(const Shape& logits, const Tensor& labels) {
 
 Var cross_entropy(Operand logits, const Tensor& labels, const CrossEntropyOptions& options) {
     const Type type = logits.var.type();
-    require_labels(type.shape, labels);
+    require_labels(type, labels);
     double smoothing = options.label_smoothing, classes = static_cast<double>(type.shape[1]);
     if (!(smoothing >= 0 && smoothing <= 1))
         throw ValueError(fmt::format("cross_entropy: label_smoothing must be in [0, 1], got {}", smoothing));
+    Type weights_type{{type.shape[1]}, type.dtype};
+    if (!options.class_weights.empty() && !(options.class_weights.type() == weights_type))
+        throw ShapeError(fmt::format("cross_entropy: class_weights must be {}, got {}", to_string(weights_type),
+                                     to_string(options.class_weights.type())));
     LineScope line(logits);
     Tape& tape = logits.var.tape();
     Var target = one_hot(tape.constant(labels, logits.where), type.shape[1], type.dtype);
@@ -51,11 +58,6 @@ Var cross_entropy(Operand logits, const Tensor& labels, const CrossEntropyOption
     Var terms = where(target, log_probabilities, 0); // selected, not multiplied: another class may be at -inf
     if (smoothing > 0) terms = (1 - smoothing) * terms + smoothing / classes * log_probabilities;
     if (options.class_weights.empty()) return -sum(terms) / static_cast<double>(type.shape[0]);
-
-    Type weights_type{{type.shape[1]}, type.dtype};
-    if (!(options.class_weights.type() == weights_type))
-        throw ShapeError(fmt::format("cross_entropy: class_weights must be {}, got {}", to_string(weights_type),
-                                     to_string(options.class_weights.type())));
     Var weights = tape.constant(options.class_weights, logits.where);
     return -sum(terms * weights) / sum(target * weights);
 }

@@ -102,7 +102,7 @@ Projections::Recording Projections::record_at(const std::vector<Tensor>& point, 
     return recording;
 }
 
-Projections::Point Projections::derivatives(int order) {
+Projections::Point Projections::derivatives(int order) const {
     Recording recording = record_at(inputs_, order);
     Point point;
     point.value = recording.phis.back().item();
@@ -113,7 +113,6 @@ Projections::Point Projections::derivatives(int order) {
         for (std::size_t i = 0; i < slopes.size(); ++i)
             point.scale += sum_of_absolute_products(slopes[i].value(), tangents_[static_cast<std::size_t>(order - 2)][i]);
     }
-    natural_scale_ = point.natural_scale = std::max(natural_scale_, point.scale);
     for (Var slope : gradients(recording.phis.back(), recording.inputs)) point.gradient.push_back(slope.value());
     return point;
 }

@@ -23,15 +23,14 @@ class Projections {
     /// phi_k at the inputs, and its gradient.
     struct Point {
         double value = 0;
-        /// The sum of the absolute terms of phi_k, and the largest such sum of all orders up to k: the measure of what
-        /// is small.
-        double scale = 0, natural_scale = 0;
+        /// The sum of the absolute terms of phi_k.
+        double scale = 0;
         std::vector<Tensor> gradient;
 
         double largest_gradient(std::size_t input) const;
         double along(std::size_t input, const std::vector<double>& direction, std::int64_t begin, std::int64_t end) const;
     };
-    Point derivatives(int order);
+    Point derivatives(int order) const;
 
     /// phi_k with elements [begin, end) of one input moved by `distance` along the input's direction.
     double moved(int order, std::size_t input, std::int64_t begin, std::int64_t end, double distance) const;
@@ -72,7 +71,6 @@ class Projections {
     /// For each order, the v of each input.
     std::vector<std::vector<Tensor>> tangents_;
     Tensor weights_;
-    double natural_scale_ = 0;
     mutable Tape tape_;
 };
 

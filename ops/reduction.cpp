@@ -1,6 +1,7 @@
 #include <cotape/ops/reduction.hpp>
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -67,10 +68,15 @@ Var reduce(const Op& op, Operand x, const Shape& axes, ReduceOptions options) {
 namespace {
 
 std::vector<double> means(const Call& call, const Tensor& x) {
-    std::vector<double> sums = fold<SumFold>(call, x);
-    double count = static_cast<double>(x.size()) / static_cast<double>(sums.size());
-    for (double& sum : sums) sum /= count;
-    return sums;
+    std::vector<double> means = fold<SumFold>(call, x);
+    double count = static_cast<double>(x.size()) / static_cast<double>(means.size());
+    for (double& mean : means) mean /= count;
+    if (x.dtype() == Dtype::float32) return means; // sums of these are exact, but for a wide range of sizes
+    // Once more from there, so that the mean of equal float64 elements is that element.
+    std::vector<double> distances = fold<DistanceFold>(call, x, means);
+    for (std::size_t i = 0; i < means.size(); ++i)
+        if (std::isfinite(distances[i])) means[i] += distances[i] / count;
+    return means;
 }
 
 } // namespace

@@ -127,6 +127,13 @@ struct MinFold {
     static double join(double a, double b) { return step(a, b, 0); }
 };
 
+/// The distance from a centre that the parameter gives.
+struct DistanceFold {
+    static double start() { return 0; }
+    static double step(double sum, double x, double centre) { return sum + (x - centre); }
+    static double join(double a, double b) { return a + b; }
+};
+
 /// The squared distance from a centre that the parameter gives.
 struct SquaredDistanceFold {
     static double start() { return 0; }

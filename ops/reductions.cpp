@@ -11,6 +11,7 @@
 #include <cotape/ops/arithmetic.hpp>
 #include <cotape/ops/comparisons.hpp>
 #include <cotape/ops/exponential.hpp>
+#include <cotape/ops/folds.hpp>
 #include <cotape/ops/reduction.hpp>
 #include <cotape/ops/shaping.hpp>
 
@@ -26,13 +27,15 @@ const Op sum_op{.name = "sum",
                 .type = reduced_type,
                 .kernel = fold_kernel<SumFold>,
                 .derivative = [](const Rule& rule) { return spread(rule, rule.g); },
-                .kind = OpKind::reduction};
+                .kind = OpKind::reduction,
+                .fold = &sum_fold};
 
 const Op mean_op{.name = "mean",
                  .type = reduced_type_of_some,
                  .kernel = mean_kernel,
                  .derivative = mean_derivative,
-                 .kind = OpKind::reduction};
+                 .kind = OpKind::reduction,
+                 .fold = &mean_fold};
 
 const Op variance_op{.name = "variance",
                      .type = reduced_type_of_some,
@@ -43,7 +46,8 @@ const Op variance_op{.name = "variance",
                              Var centred = x - mean(x, axes_of(rule.attributes), {.keep_dims = true});
                              return spread(rule, rule.g * (2 / count_of(rule))) * centred;
                          },
-                     .kind = OpKind::reduction};
+                     .kind = OpKind::reduction,
+                     .fold = &variance_fold};
 
 /// 1 at the first element that equals the extremum over its group (or is NaN where that is), 0 elsewhere.
 const Op first_extremum_op{

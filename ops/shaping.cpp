@@ -249,18 +249,20 @@ Var concatenate(const std::vector<Operand>& inputs, std::int64_t axis) {
 
 Var stack(const std::vector<Operand>& inputs, std::int64_t axis) {
     if (inputs.empty()) throw ShapeError("stack: needs at least one input");
-    LineScope line(inputs.front());
-    const Shape& shape = inputs.front().var.shape();
+    for (const Operand& input : inputs)
+        if (!input.var) throw TapeError("stack: its inputs must be variables");
+    const Shape shape = inputs.front().var.shape();
     axis = normalize_axis(axis, shape.size() + 1, "stack");
     Shape expanded(shape.begin(), shape.begin() + axis);
     expanded.push_back(1);
     expanded.append(shape.begin() + axis, shape.end());
-    std::vector<Operand> layers;
-    for (const Operand& input : inputs) {
+    for (const Operand& input : inputs)
         if (!(input.var.shape() == shape))
             throw ShapeError(fmt::format("stack: cannot stack {} on {}", to_string(input.var.shape()), to_string(shape)));
-        layers.push_back({reshape(input, expanded), input.where});
-    }
+
+    LineScope line(inputs.front());
+    std::vector<Operand> layers;
+    for (const Operand& input : inputs) layers.push_back({reshape(input, expanded), input.where});
     return concatenate(layers, axis);
 }
 

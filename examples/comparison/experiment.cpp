@@ -25,15 +25,20 @@ using namespace cotape;
 
 volatile std::sig_atomic_t interrupted = 0;
 
-/// The user's interrupt is noted, not obeyed at once, while it lives.
+/// The user's first interrupt is noted, not obeyed at once, while it lives.
 class NoteInterrupts {
   public:
-    NoteInterrupts() : before_(std::signal(SIGINT, [](int) { interrupted = 1; })) {}
+    NoteInterrupts() : before_(std::signal(SIGINT, note)) {}
     ~NoteInterrupts() { std::signal(SIGINT, before_); }
     NoteInterrupts(const NoteInterrupts&) = delete;
     NoteInterrupts& operator=(const NoteInterrupts&) = delete;
 
   private:
+    static void note(int) {
+        interrupted = 1;
+        std::signal(SIGINT, SIG_DFL);
+    }
+
     void (*before_)(int);
 };
 
@@ -102,7 +107,13 @@ bool train_and_compare(std::vector<Contestant> contestants, const data::Mnist& d
                 run.optimizer->step(loss);
                 loss_sum += loss.item();
                 bar.advance();
-                if (interrupted) return false;
+                if (interrupted) break;
+            }
+            if (interrupted) {
+                bar.clear();
+                fmt::print(stderr, "Interrupted in epoch {} of {}; the rows above are complete\n", epoch,
+                           run.contestant.name);
+                return false;
             }
             double seconds = seconds_since(start);
             double train_mode = test_accuracy(run.contestant.net, digits.test, options.batch);

@@ -37,7 +37,8 @@ cotape::data::Mnist load_digits(const Options& options);
 std::unique_ptr<cotape::nn::Optimizer> make_optimizer(cotape::nn::Module& net, const Options& options);
 
 /// Trains every contestant on the same batches, epoch by epoch, and hands over each row as it is complete. Stops after
-/// the step under way when the user interrupts; returns false then.
+/// the step under way when the user interrupts, and says so on standard error; returns false then. A second interrupt
+/// ends the program at once.
 bool train_and_compare(std::vector<Contestant> contestants, const cotape::data::Mnist& digits, const Options& options,
                        const std::function<void(const Result&)>& report);
 

@@ -1,5 +1,7 @@
 #include "options.hpp"
 
+#include <cmath>
+
 #include <CLI/CLI.hpp>
 
 namespace comparison {
@@ -19,6 +21,13 @@ constexpr const char* footer =
     "  mnist_batchnorm --hidden 100,100,100 --activation sigmoid --batch 60    the net of the batch-norm paper\n"
     "  mnist_batchnorm --metrics run.jsonl --plot run.svg         for machines, and for people\n";
 
+/// CLI::PositiveNumber lets NaN pass and prints its upper bound in 309 digits.
+std::string require_positive(const std::string& text) {
+    double number = 0;
+    bool valid = CLI::detail::lexical_cast(text, number) && number > 0 && std::isfinite(number);
+    return valid ? "" : "Value " + text + " is not a positive number";
+}
+
 } // namespace
 
 std::optional<int> parse(int argc, char** argv, Options& options) {
@@ -31,9 +40,9 @@ std::optional<int> parse(int argc, char** argv, Options& options) {
     app.add_option("--batch", options.batch, "Examples in a batch; an incomplete last batch is dropped")
         ->check(CLI::Range(2, 60000))->type_name("N")->capture_default_str();
     app.add_option("--learning-rate", options.learning_rate, "Step size of the optimiser")
-        ->check(CLI::PositiveNumber)->type_name("RATE")->capture_default_str();
+        ->check(require_positive)->type_name("RATE")->capture_default_str();
     app.add_option("--hidden", options.hidden, "Widths of the hidden layers, separated by commas")
-        ->delimiter(',')->check(CLI::Range(1, 100000))->type_name("N,N,...")->default_str("256,256");
+        ->delimiter(',')->allow_extra_args(false)->check(CLI::Range(1, 100000))->type_name("N,N,...")->default_str("256,256");
     app.add_option("--activation", options.activation, "relu, sigmoid or tanh")
         ->check(CLI::IsMember({"relu", "sigmoid", "tanh"}))->type_name("NAME")->capture_default_str();
     app.add_option("--optimizer", options.optimizer, "sgd, momentum (0.9) or adam")
@@ -42,10 +51,14 @@ std::optional<int> parse(int argc, char** argv, Options& options) {
         ->type_name("N")->capture_default_str();
     app.add_option("--threads", options.threads, "Threads to compute with; 0 for all cores")
         ->check(CLI::Range(0, 1024))->type_name("N")->capture_default_str();
-    app.add_option("--metrics", options.metrics, "Write one JSON object for each net and epoch")->type_name("FILE");
+    app.add_option("--metrics", options.metrics,
+                   "Write one JSON object a line for each net and epoch; null where a number is not finite")
+        ->type_name("FILE");
     app.add_option("--plot", options.plot, "Write the training curves as SVG")->type_name("FILE");
     try {
         app.parse(argc, argv);
+        if (!options.plot.empty() && options.plot == options.metrics)
+            throw CLI::ValidationError("--plot", "File " + options.plot + " is also that of --metrics");
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : 2;
     }

@@ -11,7 +11,8 @@
 namespace comparison {
 namespace {
 
-constexpr double panel_width = 460, panel_height = 340, left = 64, right = 16, top = 40, bottom = 52;
+constexpr double panel_width = 460, panel_height = 376, left = 64, right = 16, top = 76, bottom = 52;
+constexpr double legend_left = 40, legend_top = 46, legend_line = 17, legend_column = 200;
 constexpr std::array<const char*, 6> colours{"#1f6fb4", "#d1495b", "#3a8f4d", "#8a5fbf", "#c98a1b", "#4b4b4b"};
 
 std::string escape(const std::string& text) {
@@ -25,13 +26,16 @@ std::string escape(const std::string& text) {
     return escaped;
 }
 
-/// A range of values, its round ticks, and where each value lies on the picture.
+/// A range of values, its round ticks, at least `least_step` apart, and where each value lies on the picture.
 class Axis {
   public:
-    Axis(double low, double high, double begin, double end) : begin_(begin), end_(end) {
+    Axis(double low, double high, double least_step, double begin, double end) : begin_(begin), end_(end) {
         if (!(low <= high)) low = 0, high = 1;
-        if (low == high) low -= 0.5, high += 0.5;
-        double raw = (high - low) / 5, magnitude = std::pow(10, std::floor(std::log10(raw)));
+        double middle = low / 2 + high / 2, margin = middle == 0 ? 0.5 : std::abs(middle) / 100;
+        margin = std::max(margin, least_step / 2);
+        if (high - low <= 1e-9 * std::abs(middle)) low = middle - margin, high = middle + margin;
+        double raw = std::max(high / 5 - low / 5, least_step);
+        double magnitude = std::pow(10, std::floor(std::log10(raw) + 1e-9));
         for (double factor : {1.0, 2.0, 5.0, 10.0})
             if ((step_ = factor * magnitude) >= raw) break;
         low_ = std::floor(low / step_) * step_;
@@ -45,6 +49,7 @@ class Axis {
         return values;
     }
     std::string label(double tick) const {
+        if (step_ >= 1e5 || step_ < 1e-5) return fmt::format("{:.3g}", tick);
         int digits = std::max(0, static_cast<int>(-std::floor(std::log10(step_) + 1e-9)));
         return fmt::format("{:.{}f}", std::abs(tick) < step_ / 2 ? 0 : tick, digits);
     }
@@ -57,7 +62,7 @@ std::string path_of(const Curve& curve, const Axis& x, const Axis& y) {
     std::string path;
     bool pen_down = false;
     for (std::size_t i = 0; i < curve.x.size(); ++i) {
-        bool finite = std::isfinite(curve.x[i]) && std::isfinite(curve.y[i]);
+        bool finite = std::isfinite(curve.y[i]);
         if (finite)
             path += fmt::format("{}{:.1f} {:.1f} ", pen_down ? "L" : "M", x.position(curve.x[i]), y.position(curve.y[i]));
         pen_down = finite;
@@ -65,16 +70,27 @@ std::string path_of(const Curve& curve, const Axis& x, const Axis& y) {
     return path;
 }
 
+/// The points of a curve that no line reaches.
+std::string dots_of(const Curve& curve, const Axis& x, const Axis& y, const char* colour) {
+    std::string dots;
+    auto finite = [&](std::size_t i) { return i < curve.y.size() && std::isfinite(curve.y[i]); };
+    for (std::size_t i = 0; i < curve.y.size(); ++i)
+        if (finite(i) && !finite(i - 1) && !finite(i + 1))
+            dots += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\" fill=\"{}\" stroke=\"{}\"/>\n",
+                                x.position(curve.x[i]), y.position(curve.y[i]), curve.dashed ? "none" : colour, colour);
+    return dots;
+}
+
 std::string draw(const Panel& panel, double offset, std::map<std::string, const char*>& colour_of) {
     double x_low = INFINITY, x_high = -INFINITY, y_low = INFINITY, y_high = -INFINITY;
     for (const Curve& curve : panel.curves)
         for (std::size_t i = 0; i < curve.x.size(); ++i) {
-            if (!std::isfinite(curve.y[i])) continue;
             x_low = std::min(x_low, curve.x[i]), x_high = std::max(x_high, curve.x[i]);
+            if (!std::isfinite(curve.y[i])) continue;
             y_low = std::min(y_low, curve.y[i]), y_high = std::max(y_high, curve.y[i]);
         }
     double x_end = panel_width - right, y_begin = panel_height - bottom;
-    Axis x(x_low, x_high, left, x_end), y(y_low, y_high, y_begin, top);
+    Axis x(x_low, x_high, 1, left, x_end), y(y_low, y_high, 0, y_begin, top);
 
     std::string svg = fmt::format("<g transform=\"translate({} 0)\">\n", offset);
     svg += fmt::format("<text class=\"title\" x=\"{}\" y=\"22\">{}</text>\n", (left + x_end) / 2, escape(panel.title));
@@ -89,15 +105,17 @@ std::string draw(const Panel& panel, double offset, std::map<std::string, const 
     svg += fmt::format("<text transform=\"translate(16 {}) rotate(-90)\">{}</text>\n", (top + y_begin) / 2,
                        escape(panel.y_label));
 
-    double legend = y_begin - 12 - 18 * static_cast<double>(panel.curves.size() - 1);
-    for (const Curve& curve : panel.curves) {
+    for (std::size_t i = 0; i < panel.curves.size(); ++i) {
+        const Curve& curve = panel.curves[i];
         const char* next = colours[colour_of.size() % colours.size()];
-        const char* colour = colour_of.try_emplace(curve.name, next).first->second;
+        const char* colour = colour_of.try_emplace(curve.group, next).first->second;
         const char* dash = curve.dashed ? " stroke-dasharray=\"6 4\"" : "";
         svg += fmt::format("<path class=\"curve\" stroke=\"{}\"{} d=\"{}\"/>\n", colour, dash, path_of(curve, x, y));
-        svg += fmt::format("<path class=\"curve\" stroke=\"{}\"{} d=\"M{} {:.1f} h26\"/>", colour, dash, x_end - 200, legend - 4);
-        svg += fmt::format("<text class=\"start\" x=\"{}\" y=\"{:.1f}\">{}</text>\n", x_end - 168, legend, escape(curve.name));
-        legend += 18;
+        svg += dots_of(curve, x, y, colour);
+        double legend_x = legend_left + legend_column * static_cast<double>(i / 2);
+        double legend_y = legend_top + legend_line * static_cast<double>(i % 2);
+        svg += fmt::format("<path class=\"curve\" stroke=\"{}\"{} d=\"M{} {} h26\"/>", colour, dash, legend_x, legend_y - 4);
+        svg += fmt::format("<text class=\"start\" x=\"{}\" y=\"{}\">{}</text>\n", legend_x + 32, legend_y, escape(curve.name));
     }
     return svg + "</g>\n";
 }

@@ -5,9 +5,9 @@
 
 namespace comparison {
 
-/// A line through the points (x[i], y[i]).
+/// A line through the points (x[i], y[i]). Curves of one group share a colour.
 struct Curve {
-    std::string name;
+    std::string name, group;
     std::vector<double> x, y;
     bool dashed = false;
 };
@@ -18,8 +18,8 @@ struct Panel {
     std::vector<Curve> curves;
 };
 
-/// The panels side by side as an SVG picture, each with axes, ticks at round numbers and a legend. Points that are not
-/// finite interrupt their curve. Curves of one name share a colour across panels.
+/// The panels side by side as an SVG picture, each with axes, ticks at round numbers (whole ones below) and a legend above
+/// the curves. Points that are not finite interrupt their curve; a point without neighbours is a dot.
 std::string to_svg(const std::vector<Panel>& panels);
 
 } // namespace comparison

@@ -9,10 +9,10 @@
 namespace comparison {
 
 /// The results as a table on standard output, and as JSON lines in a file where one is named: a row, or a line, as each
-/// epoch is done.
+/// epoch is done. JSON has no NaN: it stands as null there.
 class Report {
   public:
-    /// Throws cotape::DataError where the file cannot be written.
+    /// Empties the file. Throws cotape::DataError where it cannot be written.
     explicit Report(const std::string& metrics_file);
 
     void add(const Result& result);

@@ -64,12 +64,14 @@ TEST_SUITE("core") {
         std::memset(held.get(), 1, 1000);
     }
 
+#ifndef __SANITIZE_ADDRESS__ // which ends the program instead
     TEST_CASE("a buffer that the system refuses leaves the counts as they were") {
         BufferPoolUsage before = buffer_pool_usage();
         CHECK_THROWS_AS(allocate_buffer(std::numeric_limits<std::size_t>::max() / 4), std::bad_alloc);
         CHECK(buffer_pool_usage().in_use == before.in_use);
         CHECK(buffer_pool_usage().peak_in_use == before.peak_in_use);
     }
+#endif
 
     TEST_CASE("several threads take and return buffers at once, across each other") {
         std::size_t before = buffer_pool_usage().in_use;

@@ -250,6 +250,7 @@ TEST_SUITE("ops") {
                   {{.order = 1, .comparisons = 7, .worst_error = 0.125, .resolution = 1e-10}}};
         CHECK(to_string(report) == "gradient check: fail: the gradient is wrong at order 2, input 1\n"
                                    "  order 1: 7 comparisons, worst error 0.12 of its bound, resolution 1e-10\n"
-                                   "  gradient, order 2, input 1, element 3: got 0.5, expected 0.25, error 0.25, bound 1e-09");
+                                   "  gradient, order 2, input 1, element 3: got 0.5, expected 0.25, error 0.25, "
+                                   "bound 1e-09");
     }
 }

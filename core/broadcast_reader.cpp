@@ -1,4 +1,4 @@
-#include <cotape/ops/broadcast_reader.hpp>
+#include <cotape/core/broadcast_reader.hpp>
 
 #include <algorithm>
 
@@ -6,7 +6,7 @@ namespace cotape {
 
 BroadcastReader::BroadcastReader(const Tensor& tensor, const Shape& shape)
     : elements_(tensor.bytes_begin()), element_size_(size_of(tensor.dtype())) {
-    if (tensor.size() == element_count(shape)) return;
+    if (tensor.size() == element_count(shape) || element_count(shape) == 0) return;
     std::size_t offset = shape.size() - tensor.shape().size();
     std::int64_t stride = tensor.size();
     for (std::size_t i = 0; i < shape.size(); ++i) {
@@ -21,16 +21,21 @@ BroadcastReader::BroadcastReader(const Tensor& tensor, const Shape& shape)
             axes_.push_back({shape[i], kept ? stride : 0});
         }
     }
+    period_ = element_count(shape);
+    if (axes_[0].stride == 0) period_ /= axes_[0].extent;
 }
 
 const void* BroadcastReader::read(std::int64_t begin, std::int64_t count) {
     if (axes_.empty()) return elements_ + static_cast<std::size_t>(begin) * element_size_;
+    if (begin % period_ == expanded_begin_ && count <= expanded_) return buffer_.data();
     std::size_t bytes = static_cast<std::size_t>(count) * element_size_;
     if (buffer_.size() < bytes) buffer_.resize(bytes);
     if (element_size_ == 4)
         expand<std::uint32_t>(begin, count);
     else
         expand<std::uint64_t>(begin, count);
+    expanded_begin_ = begin % period_;
+    expanded_ = count;
     return buffer_.data();
 }
 
@@ -38,11 +43,6 @@ template <class Bits>
 void BroadcastReader::expand(std::int64_t begin, std::int64_t count) {
     const Bits* source = reinterpret_cast<const Bits*>(elements_);
     Bits* target = reinterpret_cast<Bits*>(buffer_.data());
-    if (axes_.size() == 1) { // a scalar: the buffer holds nothing else
-        if (expanded_scalars_ < count) std::fill(target, target + count, *source);
-        expanded_scalars_ = std::max(expanded_scalars_, count);
-        return;
-    }
     SmallVector<std::int64_t, 4> index(axes_.size());
     std::int64_t offset = 0, rest = begin;
     for (std::size_t axis = axes_.size(); axis-- > 0;) {

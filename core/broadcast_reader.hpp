@@ -31,8 +31,12 @@ class BroadcastReader {
     std::size_t element_size_;
     /// Outermost first; adjacent axes that are both kept or both stretched are one. Empty for "in place".
     SmallVector<Axis, 4> axes_;
+    /// After how many elements the pattern repeats.
+    std::int64_t period_ = 0;
     std::vector<std::byte> buffer_;
-    std::int64_t expanded_scalars_ = 0;
+    /// What the buffer holds: `expanded_` elements, from `expanded_begin_` within the period on.
+    std::int64_t expanded_begin_ = -1;
+    std::int64_t expanded_ = 0;
 };
 
 } // namespace cotape

@@ -1,0 +1,275 @@
+#include <cotape/core/fusion_plan.hpp>
+
+#include <algorithm>
+#include <tuple>
+#include <unordered_map>
+
+#include <cotape/core/tape.hpp>
+
+namespace cotape {
+namespace {
+
+/// A value is computed again, instead of stored, up to this many additions from at most one value read from memory.
+constexpr int cheap_cost = 6;
+
+bool is_elementwise(const Node& node) {
+    return node.op->kind == OpKind::elementwise && node.inputs.size() <= most_step_operands;
+}
+bool is_fold(const Node& node) { return node.op->kind == OpKind::reduction && node.op->fold; }
+
+class Planner {
+  public:
+    Planner(const Tape& tape, std::span<const NodeId> needed, std::span<const NodeId> requested)
+        : tape_(tape), needed_(needed), facts_(static_cast<std::size_t>(needed.back()) + 1) {
+        for (NodeId id : needed_) of(id).needed = true;
+        for (NodeId id : requested)
+            if (id <= needed_.back()) of(id).stored = of(id).requested = true;
+    }
+
+    FusionPlan plan() {
+        assign_stages();
+        find_values_to_store();
+        gather_roots();
+        for (std::size_t group = 0; group < plan_.groups.size(); ++group) build(group);
+        order_units();
+        find_last_readers();
+        return std::move(plan_);
+    }
+
+  private:
+    /// What the planner knows of a node.
+    struct Facts {
+        bool needed = false;
+        bool requested = false;
+        /// Its value is put into memory: always so but for elementwise nodes that only their own group reads.
+        bool stored = false;
+        /// A later group over the same space reads it.
+        bool crosses = false;
+        std::int32_t stage = 0;
+        /// What computing it costs, starting from values in memory, and the one such value of full size, or several.
+        int cost = 0;
+        NodeId source = none;
+        std::int32_t group = -1;
+    };
+    static constexpr NodeId none = -1, several = -2;
+
+    Facts& of(NodeId id) { return facts_[static_cast<std::size_t>(id)]; }
+    const Node& node(NodeId id) const { return tape_.node(id); }
+    bool is_needed(NodeId id) { return of(id).needed; }
+
+    /// An input that can be computed in the same group as `user`, an elementwise node or a fold.
+    bool joins(NodeId input, const Type& space) {
+        return is_needed(input) && is_elementwise(node(input)) && node(input).type == space;
+    }
+
+    const Type& space_of(NodeId id) { return is_fold(node(id)) ? node(node(id).inputs[0]).type : node(id).type; }
+
+    /// The first stage in which a value can be read from memory.
+    std::int32_t available(NodeId id) {
+        if (!is_needed(id)) return 0;
+        if (node(id).op->kind == OpKind::view) return of(id).stage;
+        return of(id).stage + 1;
+    }
+
+    void assign_stages() {
+        for (NodeId id : needed_) {
+            const Node& current = node(id);
+            bool fuses = is_elementwise(current) || is_fold(current);
+            std::int32_t stage = 0;
+            for (NodeId input : current.inputs)
+                stage = std::max(stage, fuses && joins(input, space_of(id)) ? of(input).stage : available(input));
+            of(id).stage = stage;
+            if (!is_elementwise(current)) of(id).stored = true;
+        }
+        for (NodeId id : needed_) {
+            const Node& current = node(id);
+            bool fuses = is_elementwise(current) || is_fold(current);
+            for (NodeId input : current.inputs) {
+                if (!is_needed(input)) continue;
+                if (!fuses || !joins(input, space_of(id)))
+                    of(input).stored = true;
+                else if (of(input).stage < of(id).stage)
+                    of(input).crosses = true;
+            }
+        }
+    }
+
+    void find_values_to_store() {
+        for (NodeId id : needed_) {
+            if (!is_elementwise(node(id))) continue;
+            Facts& facts = of(id);
+            facts.cost = node(id).op->cost;
+            for (NodeId input : node(id).inputs) {
+                bool from_memory = !joins(input, node(id).type) || of(input).stored;
+                if (!from_memory) facts.cost = std::min(facts.cost + of(input).cost, 2 * cheap_cost);
+                NodeId source = from_memory ? input : of(input).source;
+                bool full_size = source >= 0 && element_count(node(source).type.shape) == element_count(node(id).type.shape);
+                if (source == several)
+                    facts.source = several;
+                else if (full_size && facts.source != source)
+                    facts.source = facts.source == none ? source : several;
+            }
+            if (facts.crosses && (facts.cost > cheap_cost || facts.source == several)) facts.stored = true;
+        }
+    }
+
+    /// Groups begin as the stored values and the folds of one stage and space.
+    void gather_roots() {
+        std::unordered_map<std::uint64_t, std::vector<std::int32_t>> groups_of_key;
+        for (NodeId id : needed_) {
+            const Node& current = node(id);
+            if (!(is_elementwise(current) && of(id).stored) && !is_fold(current)) continue;
+            const Type& space = space_of(id);
+            std::uint64_t key = static_cast<std::uint64_t>(of(id).stage);
+            for (std::int64_t extent : space.shape) key = mix_hash(key, static_cast<std::uint64_t>(extent));
+            std::vector<std::int32_t>& candidates = groups_of_key[key];
+            auto found = std::ranges::find_if(candidates, [&](std::int32_t group) {
+                return plan_.groups[static_cast<std::size_t>(group)].space == space &&
+                       stages_[static_cast<std::size_t>(group)] == of(id).stage;
+            });
+            if (found == candidates.end()) {
+                candidates.push_back(static_cast<std::int32_t>(plan_.groups.size()));
+                found = candidates.end() - 1;
+                plan_.groups.push_back({.space = space, .loads = {}, .steps = {}, .folds = {}});
+                roots_.emplace_back();
+                stages_.push_back(of(id).stage);
+            }
+            of(id).group = *found;
+            roots_[static_cast<std::size_t>(*found)].push_back(id);
+        }
+    }
+
+    /// Whether a group gets the value of `id` by a step of its own.
+    bool is_step(NodeId id, std::size_t group) {
+        return joins(id, plan_.groups[group].space) && (!of(id).stored || of(id).group == static_cast<std::int32_t>(group));
+    }
+
+    void build(std::size_t index) {
+        Group& group = plan_.groups[index];
+        std::vector<NodeId> pending, steps, loads;
+        std::unordered_map<NodeId, OperandIndex> operand;
+        for (NodeId root : roots_[index]) {
+            if (is_fold(node(root)))
+                pending.push_back(node(root).inputs[0]);
+            else
+                pending.push_back(root);
+        }
+        while (!pending.empty()) {
+            NodeId id = pending.back();
+            pending.pop_back();
+            if (!operand.emplace(id, 0).second) continue;
+            if (!is_step(id, index)) {
+                loads.push_back(id);
+                continue;
+            }
+            steps.push_back(id);
+            for (NodeId input : node(id).inputs) pending.push_back(input);
+        }
+        std::ranges::sort(steps);
+        std::ranges::sort(loads);
+        std::int64_t count = element_count(group.space.shape);
+        for (NodeId load : loads) {
+            operand[load] = static_cast<OperandIndex>(group.loads.size());
+            group.loads.push_back({load, element_count(node(load).type.shape) == count});
+        }
+        assign_slots(group, steps, operand, roots_[index]);
+        for (NodeId root : roots_[index])
+            if (is_fold(node(root)))
+                group.folds.push_back({node(root).op->fold, operand[node(root).inputs[0]], root,
+                                       node(root).attributes.integers("axes")});
+    }
+
+    /// Gives every step a slot of scratch, reused once its last reader within the group has run.
+    void assign_slots(Group& group, const std::vector<NodeId>& steps, std::unordered_map<NodeId, OperandIndex>& operand,
+                      const std::vector<NodeId>& roots) {
+        std::unordered_map<NodeId, std::size_t> last_reader;
+        for (std::size_t i = 0; i < steps.size(); ++i)
+            for (NodeId input : node(steps[i]).inputs) last_reader[input] = i;
+        for (NodeId root : roots) // folds run after all steps
+            if (is_fold(node(root))) last_reader[node(root).inputs[0]] = steps.size();
+        std::vector<OperandIndex> free;
+        OperandIndex first_slot = static_cast<OperandIndex>(group.loads.size());
+        for (std::size_t i = 0; i < steps.size(); ++i) {
+            NodeId id = steps[i];
+            GroupStep step{.kernel = group.space.dtype == Dtype::float32 ? node(id).op->tile_float32
+                                                                        : node(id).op->tile_float64,
+                           .operands = {}, .result = 0};
+            for (NodeId input : node(id).inputs) step.operands.push_back(operand[input]);
+            if (of(id).stored) {
+                step.store = id;
+                step.result = first_slot + group.slots++; // points into the stored value, tile by tile
+            } else if (free.empty()) {
+                step.result = first_slot + group.slots++;
+            } else {
+                step.result = free.back();
+                free.pop_back();
+            }
+            operand[id] = step.result;
+            group.steps.push_back(step);
+            for (std::size_t k = 0; k < step.operands.size(); ++k) {
+                NodeId input = node(id).inputs[k];
+                bool repeated = std::find(node(id).inputs.begin(), node(id).inputs.begin() + k, input) !=
+                                node(id).inputs.begin() + k;
+                if (step.operands[k] >= first_slot && last_reader[input] == i && !of(input).stored && !repeated)
+                    free.push_back(step.operands[k]);
+            }
+        }
+    }
+
+    void order_units() {
+        struct Key {
+            std::int32_t stage;
+            bool after_views;
+            NodeId first;
+        };
+        std::vector<std::pair<Key, PlanUnit>> ordered;
+        for (NodeId id : needed_)
+            if (!is_elementwise(node(id)) && !is_fold(node(id)))
+                ordered.push_back({{of(id).stage, node(id).op->kind != OpKind::view, id}, {.node = id, .dying = {}}});
+        for (std::size_t group = 0; group < plan_.groups.size(); ++group)
+            ordered.push_back({{stages_[group], true, roots_[group].front()},
+                               {.group = static_cast<std::int32_t>(group), .dying = {}}});
+        std::ranges::sort(ordered, [](const auto& a, const auto& b) {
+            return std::tie(a.first.stage, a.first.after_views, a.first.first) <
+                   std::tie(b.first.stage, b.first.after_views, b.first.first);
+        });
+        for (auto& [key, unit] : ordered) plan_.units.push_back(std::move(unit));
+    }
+
+    void find_last_readers() {
+        std::vector<std::size_t> last_unit(facts_.size(), 0);
+        std::vector<NodeId> produced;
+        for (std::size_t i = 0; i < plan_.units.size(); ++i) {
+            const PlanUnit& unit = plan_.units[i];
+            if (unit.group < 0) {
+                for (NodeId input : node(unit.node).inputs) last_unit[static_cast<std::size_t>(input)] = i;
+                produced.push_back(unit.node);
+                last_unit[static_cast<std::size_t>(unit.node)] = i;
+                continue;
+            }
+            const Group& group = plan_.groups[static_cast<std::size_t>(unit.group)];
+            for (const GroupLoad& load : group.loads) last_unit[static_cast<std::size_t>(load.node)] = i;
+            for (NodeId root : roots_[static_cast<std::size_t>(unit.group)]) {
+                produced.push_back(root);
+                last_unit[static_cast<std::size_t>(root)] = i;
+            }
+        }
+        for (NodeId id : produced)
+            if (!of(id).requested) plan_.units[last_unit[static_cast<std::size_t>(id)]].dying.push_back(id);
+    }
+
+    const Tape& tape_;
+    std::span<const NodeId> needed_;
+    std::vector<Facts> facts_;
+    FusionPlan plan_;
+    std::vector<std::vector<NodeId>> roots_;
+    std::vector<std::int32_t> stages_;
+};
+
+} // namespace
+
+FusionPlan make_fusion_plan(const Tape& tape, std::span<const NodeId> needed, std::span<const NodeId> requested) {
+    return Planner(tape, needed, requested).plan();
+}
+
+} // namespace cotape

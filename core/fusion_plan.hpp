@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include <cotape/core/op.hpp>
+
+namespace cotape {
+
+class Tape;
+
+/// Ops with more inputs than this do not fuse.
+constexpr std::size_t most_step_operands = 8;
+
+/// An operand of a step within a group: a value read from memory (`loads`), or one that an earlier step left.
+using OperandIndex = std::int32_t;
+
+/// What a group reads from memory: tile by tile where it has the group's extents, otherwise stretched.
+struct GroupLoad {
+    NodeId node;
+    bool in_place;
+};
+
+/// One elementwise op on one tile. Operands below the number of loads are loads; the others are slots of scratch.
+struct GroupStep {
+    TileKernel kernel;
+    SmallVector<OperandIndex, 4> operands;
+    OperandIndex result;
+    /// Where the result is stored as well; -1 for nowhere: then it lives in scratch alone.
+    NodeId store = -1;
+};
+
+/// A reduction at the end of a group.
+struct GroupFold {
+    const FoldKernel* kernel;
+    OperandIndex operand;
+    NodeId node;
+    Shape axes;
+};
+
+/// Elementwise nodes over one space of elements, and the reductions at their ends, run together tile by tile.
+struct Group {
+    Type space;
+    std::vector<GroupLoad> loads;
+    std::vector<GroupStep> steps;
+    std::vector<GroupFold> folds;
+    std::int32_t slots = 0;
+};
+
+/// One thing to run: a group, or a single node that does not fuse.
+struct PlanUnit {
+    NodeId node = -1;
+    std::int32_t group = -1;
+    /// What nobody reads after this unit.
+    std::vector<NodeId> dying;
+};
+
+/// How to compute some values of a tape: made once for each structure, used for every tape that has it.
+struct FusionPlan {
+    std::vector<Group> groups;
+    std::vector<PlanUnit> units;
+};
+
+/// Plans the computation of `needed`, in recording order, for the sake of `requested`. Every node gets a stage: an
+/// elementwise node stays in the stage of its inputs of the same space; whatever reads a value from memory comes a stage
+/// after what put it there. Nodes of one stage and one space form a group, which therefore depends on no part of itself
+/// through anything outside. A value that a later group wants is stored, unless it is cheap to compute there again.
+FusionPlan make_fusion_plan(const Tape& tape, std::span<const NodeId> needed, std::span<const NodeId> requested);
+
+} // namespace cotape

@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""Times Cotape beside PyTorch: the same works, the same number of threads, float32, taking turns in one run.
+
+    meson compile -C build && tests/benchmarks/compare_pytorch.py --json ratios.json
+
+For each work and number of threads both programs run side by side, one of them waiting while the other makes a series
+of steps, and the medians over all series are compared. The first run makes a virtual environment and installs PyTorch
+there with pip. `--json` writes one object a line: {"work", "threads", "ours_us", "pytorch_us", "ratio"}, microseconds
+a step, with ratio = PyTorch's time over ours. `works.cpp` says what each work is.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import time
+import venv
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", metavar="FILE", help="write the rows there")
+    parser.add_argument("--threads", default="1,2", metavar="N,N,...", help="numbers of threads (default: 1,2)")
+    parser.add_argument("--works", metavar="NAME,NAME,...", help="default: all of them")
+    parser.add_argument("--seconds", type=float, default=4, help="time to spend on each row (default: 4)")
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build", metavar="DIR", help="Cotape's build folder")
+    parser.add_argument("--environment", type=pathlib.Path, metavar="DIR",
+                        help="virtual environment with PyTorch, made where it is missing (default: BUILD/pytorch-venv)")
+    parser.add_argument("--requirement", default="torch", metavar="PACKAGE",
+                        help="what pip installs, for a certain version: torch==2.8.0")
+    parser.add_argument("--pip-options", default="", metavar="OPTIONS",
+                        help="more options for pip install: an index with builds for CPUs alone, for example")
+    return parser.parse_args()
+
+
+def python_with_pytorch(folder, requirement, pip_options):
+    """The interpreter of the virtual environment `folder`, with PyTorch installed where it was not."""
+    python = folder / "bin" / "python"
+    if not python.exists():
+        print(f"Making a virtual environment in {folder}", flush=True)
+        venv.create(folder, with_pip=True)
+    if subprocess.run([python, "-c", "import torch"], stderr=subprocess.DEVNULL).returncode:
+        print("Installing PyTorch there", flush=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", requirement, "numpy", *pip_options.split()], check=True)
+    return python
+
+
+class Worker:
+    """A program that answers each line COUNT with the times of COUNT steps."""
+
+    def __init__(self, command, threads):
+        environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
+        self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True, env=environment)
+        self.times = []
+
+    def read_line(self):
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"compare_pytorch.py: {self.process.args[0]} ended with status {self.process.wait()}")
+        return line.strip()
+
+    def run(self, count):
+        self.process.stdin.write(f"{count}\n")
+        self.process.stdin.flush()
+        return [float(word) for word in self.read_line().split()]
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def compare(ours, pytorch, seconds):
+    """The median step times of both, measured in turns of a tenth of a second for about `seconds` in all."""
+    counts = []
+    for worker in (ours, pytorch):
+        worker.run(5)
+        step = statistics.median(worker.run(5)) * worker.parts / 1e6
+        counts.append(min(max(int(0.1 / step), 3), 2000))
+    end = time.monotonic() + seconds
+    turns = 0
+    while turns < 5 or time.monotonic() < end:
+        turns += 1
+        for worker, count in zip((ours, pytorch), counts):
+            worker.times += worker.run(count)
+    return statistics.median(ours.times), statistics.median(pytorch.times)
+
+
+def main():
+    arguments = parse_arguments()
+    step_times = arguments.build / "tests" / "benchmarks" / "step_times"
+    if not step_times.exists():
+        sys.exit(f"compare_pytorch.py: {step_times} is missing; meson compile -C {arguments.build} builds it")
+    environment = arguments.environment or arguments.build / "pytorch-venv"
+    python = python_with_pytorch(environment, arguments.requirement, arguments.pip_options)
+
+    listed = subprocess.run([step_times, "--list"], capture_output=True, text=True, check=True).stdout
+    works = {name: (title, int(parts)) for name, title, parts in (line.split("\t") for line in listed.splitlines())}
+    chosen = arguments.works.split(",") if arguments.works else list(works)
+    unknown = [name for name in chosen if name not in works]
+    if unknown:
+        sys.exit(f"compare_pytorch.py: no work is named {', '.join(unknown)}; there are {', '.join(works)}")
+
+    if os.getloadavg()[0] > 0.5:
+        print(f"Other programs are running (load {os.getloadavg()[0]:.1f}): times of both sides are too long")
+    rows = []
+    for threads in [int(number) for number in arguments.threads.split(",")]:
+        information = subprocess.run([step_times, "--information", "--threads", str(threads)], capture_output=True,
+                                     text=True, check=True).stdout
+        print("Cotape: " + ", ".join(line for line in information.splitlines()))
+        for position, name in enumerate(chosen):
+            title, parts = works[name]
+            ours = Worker([step_times, "--work", name, "--threads", threads, "--serve"], threads)
+            pytorch = Worker([python, HERE / "pytorch_steps.py", name, threads], threads)
+            ours.parts = pytorch.parts = parts
+            versions = pytorch.read_line()
+            if position == 0:
+                print(f"Peer: {versions}, Python {platform.python_version()}, threads: {threads}")
+                print(f"{'work':<18} {'threads':>7} {'ours us':>10} {'PyTorch us':>11} {'ratio':>6}")
+            ours_us, pytorch_us = compare(ours, pytorch, arguments.seconds)
+            ours.close()
+            pytorch.close()
+            rows.append({"work": name, "threads": threads, "ours_us": round(ours_us, 4),
+                         "pytorch_us": round(pytorch_us, 4), "ratio": round(pytorch_us / ours_us, 3)})
+            print(f"{name:<18} {threads:>7} {ours_us:>10.2f} {pytorch_us:>11.2f} {pytorch_us / ours_us:>6.2f}", flush=True)
+    if arguments.json:
+        pathlib.Path(arguments.json).write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""The works of works.cpp in PyTorch, for compare_pytorch.py, which runs this file in an environment with PyTorch.
+
+    pytorch_steps.py WORK THREADS
+
+Answers each line COUNT on standard input with the times of COUNT steps in microseconds; the first line it prints says
+which versions it runs on.
+"""
+
+import sys
+import time
+
+import torch
+from torch import nn
+
+BATCH_COUNT = 8  # batches that steps take turns between
+WARM_UP = 3  # steps before each series that are not counted
+
+
+def make_batches(size):
+    return [(torch.rand(size, 784), torch.randint(0, 10, (size,))) for _ in range(BATCH_COUNT)]
+
+
+def train(hidden, batch_norm, activation, batch_size, make_optimizer):
+    layers, inputs = [], 784
+    for width in hidden:
+        layers.append(nn.Linear(inputs, width, bias=not batch_norm))
+        if batch_norm:
+            layers.append(nn.BatchNorm1d(width))
+        layers.append(activation())
+        inputs = width
+    model = nn.Sequential(*layers, nn.Linear(inputs, 10))
+    model.train()
+    optimizer = make_optimizer(model.parameters())
+    loss_function = nn.CrossEntropyLoss()
+    batches = make_batches(batch_size)
+    turn = 0
+
+    def step():
+        nonlocal turn
+        images, labels = batches[turn % BATCH_COUNT]
+        turn += 1
+        optimizer.zero_grad(set_to_none=True)
+        loss_function(model(images), labels).backward()
+        optimizer.step()
+
+    return step
+
+
+def normalize():
+    layer = nn.BatchNorm1d(1024)
+    layer.train()
+    inputs = [torch.randn(256, 1024, requires_grad=True) for _ in range(BATCH_COUNT)]
+    seeds = [torch.randn(256, 1024) for _ in range(BATCH_COUNT)]
+    turn = 0
+
+    def step():
+        nonlocal turn
+        x, seed = inputs[turn % BATCH_COUNT], seeds[turn % BATCH_COUNT]
+        turn += 1
+        x.grad = None
+        layer.zero_grad(set_to_none=True)
+        layer(x).backward(seed)
+
+    return step
+
+
+def follow_chain():
+    x = torch.tensor(0.5, requires_grad=True)
+
+    def step():
+        x.grad = None
+        y = x
+        for _ in range(500):
+            y = torch.tanh(y) * x
+        y.backward()
+
+    return step
+
+
+def sgd(rate, momentum=0.0):
+    return lambda parameters: torch.optim.SGD(parameters, lr=rate, momentum=momentum)
+
+
+def adam(rate):
+    return lambda parameters: torch.optim.Adam(parameters, lr=rate)
+
+
+# For each work: how many equal parts a step has, and what prepares it.
+WORKS = {
+    "mlp_256": (1, lambda: train([256, 256], True, nn.ReLU, 128, sgd(0.01))),
+    "mlp_256_plain": (1, lambda: train([256, 256], False, nn.ReLU, 128, sgd(0.01))),
+    "mlp_256_adam": (1, lambda: train([256, 256], True, nn.ReLU, 128, adam(0.001))),
+    "mlp_512_momentum": (1, lambda: train([512, 256], True, nn.ReLU, 128, sgd(0.01, 0.9))),
+    "mlp_512_adam": (1, lambda: train([512, 256], True, nn.ReLU, 128, adam(0.001))),
+    "paper_net": (1, lambda: train([100, 100, 100], True, nn.Sigmoid, 60, sgd(0.1))),
+    "batchnorm1d": (1, normalize),
+    "scalar_op": (1000, follow_chain),
+}
+
+
+def main():
+    parts, prepare = WORKS[sys.argv[1]]
+    torch.set_num_threads(int(sys.argv[2]))
+    torch.manual_seed(1)
+    step = prepare()
+    versions = f"PyTorch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}"
+    for line in torch.__config__.show().splitlines():
+        if "Math Kernel Library" in line or "MKL-DNN" in line:
+            versions += ", " + line.strip(" -").split(" (")[0].split(" Product")[0]
+    print(versions, flush=True)
+    for line in sys.stdin:
+        times = []
+        for i in range(-WARM_UP, int(line)):
+            start = time.perf_counter_ns()
+            step()
+            taken = time.perf_counter_ns() - start
+            if i >= 0:
+                times.append(taken / 1000 / parts)
+        print(" ".join(f"{taken:.4f}" for taken in times), flush=True)
+
+
+if __name__ == "__main__":
+    main()

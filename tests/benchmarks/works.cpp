@@ -1,0 +1,154 @@
+#include "works.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <cotape/core/error.hpp>
+#include <cotape/core/evaluate.hpp>
+#include <cotape/core/gradients.hpp>
+#include <cotape/core/tape.hpp>
+#include <cotape/nn/activations.hpp>
+#include <cotape/nn/adam.hpp>
+#include <cotape/nn/batch_norm.hpp>
+#include <cotape/nn/initializers.hpp>
+#include <cotape/nn/linear.hpp>
+#include <cotape/nn/sequential.hpp>
+#include <cotape/nn/sgd.hpp>
+#include <cotape/ops/activations.hpp>
+#include <cotape/ops/arithmetic.hpp>
+#include <cotape/ops/losses.hpp>
+
+namespace works {
+namespace {
+
+using namespace cotape;
+
+/// Batches that steps take turns between.
+constexpr std::size_t batch_count = 8;
+
+struct Batch {
+    Tensor images, labels;
+};
+
+std::vector<Batch> make_batches(std::int64_t size, std::mt19937& random) {
+    std::vector<Batch> batches;
+    for (std::size_t i = 0; i < batch_count; ++i) {
+        std::vector<std::int64_t> labels;
+        for (std::int64_t row = 0; row < size; ++row) labels.push_back(random() % 10);
+        batches.push_back({nn::uniform({size, 784}, 0, 1, random), Tensor::of({size}, labels)});
+    }
+    return batches;
+}
+
+template <class Activation>
+nn::Sequential make_net(const std::vector<std::int64_t>& hidden, bool batch_norm, std::mt19937& random) {
+    nn::Sequential net;
+    std::int64_t inputs = 784;
+    for (std::int64_t width : hidden) {
+        net.add(nn::Linear(inputs, width, {.bias = !batch_norm}, random));
+        if (batch_norm) net.add(nn::BatchNorm1d(width));
+        net.add(Activation());
+        inputs = width;
+    }
+    net.add(nn::Linear(inputs, 10, random));
+    return net;
+}
+
+/// A training step of a multi-layer perceptron on 784 inputs and 10 classes.
+template <class Activation, class Optimizer, class Options>
+std::function<void()> train(const std::vector<std::int64_t>& hidden, bool batch_norm, std::int64_t batch_size,
+                            const Options& options) {
+    struct Training {
+        std::mt19937 random{1};
+        nn::Sequential net;
+        Optimizer optimizer;
+        std::vector<Batch> batches;
+        std::size_t next = 0;
+
+        Training(const std::vector<std::int64_t>& widths, bool normalized, std::int64_t size, const Options& settings)
+            : net(make_net<Activation>(widths, normalized, random)), optimizer(net, settings),
+              batches(make_batches(size, random)) {}
+    };
+    auto training = std::make_shared<Training>(hidden, batch_norm, batch_size, options);
+    return [training] {
+        const Batch& batch = training->batches[training->next++ % batch_count];
+        Tape tape;
+        Var loss = cross_entropy(training->net(tape.constant(batch.images)), batch.labels);
+        training->optimizer.step(loss);
+    };
+}
+
+/// Batch norm alone: the output, the gradients of input, scale and shift, and the new running statistics.
+std::function<void()> normalize() {
+    struct Normalizing {
+        std::mt19937 random{1};
+        nn::BatchNorm1d layer{1024};
+        std::vector<nn::Named<nn::Parameter>> parameters = layer.parameters();
+        std::vector<Tensor> inputs, seeds;
+        std::size_t next = 0;
+    };
+    auto normalizing = std::make_shared<Normalizing>();
+    for (std::size_t i = 0; i < batch_count; ++i) {
+        normalizing->inputs.push_back(nn::normal({256, 1024}, 0, 1, normalizing->random));
+        normalizing->seeds.push_back(nn::normal({256, 1024}, 0, 1, normalizing->random));
+    }
+    return [normalizing] {
+        std::size_t batch = normalizing->next++ % batch_count;
+        Tape tape;
+        Var x = tape.variable(normalizing->inputs[batch]);
+        Var y = normalizing->layer(x);
+        std::vector<Var> wanted{x};
+        for (const auto& [path, parameter] : normalizing->parameters) wanted.push_back(tape.variable(parameter));
+        std::vector<Var> results = gradients(y, wanted, tape.constant(normalizing->seeds[batch]));
+        results.push_back(y);
+        commit(tape, results);
+    };
+}
+
+/// A chain of 1,000 operations on scalars, and its derivative.
+std::function<void()> follow_chain() {
+    return [] {
+        Tape tape;
+        Var x = tape.variable(Tensor(0.5f));
+        Var y = x;
+        for (int i = 0; i < 500; ++i) y = tanh(y) * x;
+        std::vector<Var> results{y, gradient(y, x)};
+        evaluate(results, Keep::requested);
+    };
+}
+
+const Work list[] = {
+    {"mlp_256", "training step, 784-256-256-10 with batch norm, batch 128, SGD", 1,
+     [] { return train<nn::Relu, nn::Sgd>({256, 256}, true, 128, nn::SgdOptions{.learning_rate = 0.01}); }},
+    {"mlp_256_plain", "training step, 784-256-256-10 without batch norm, batch 128, SGD", 1,
+     [] { return train<nn::Relu, nn::Sgd>({256, 256}, false, 128, nn::SgdOptions{.learning_rate = 0.01}); }},
+    {"mlp_256_adam", "training step, 784-256-256-10 with batch norm, batch 128, Adam", 1,
+     [] { return train<nn::Relu, nn::Adam>({256, 256}, true, 128, nn::AdamOptions{.learning_rate = 0.001}); }},
+    {"mlp_512_momentum", "training step, 784-512-256-10 with batch norm, batch 128, SGD momentum", 1,
+     [] {
+         return train<nn::Relu, nn::Sgd>({512, 256}, true, 128,
+                                         nn::SgdOptions{.learning_rate = 0.01, .momentum = 0.9});
+     }},
+    {"mlp_512_adam", "training step, 784-512-256-10 with batch norm, batch 128, Adam", 1,
+     [] { return train<nn::Relu, nn::Adam>({512, 256}, true, 128, nn::AdamOptions{.learning_rate = 0.001}); }},
+    {"paper_net", "training step, 784-100-100-100-10 sigmoid with batch norm, batch 60, SGD", 1,
+     [] { return train<nn::Sigmoid, nn::Sgd>({100, 100, 100}, true, 60, nn::SgdOptions{.learning_rate = 0.1}); }},
+    {"batchnorm1d", "BatchNorm1d, 256x1024, forward and backward", 1, normalize},
+    {"scalar_op", "one of 1,000 scalar operations in a chain, forward and backward", 1000, follow_chain},
+};
+
+} // namespace
+
+std::span<const Work> all() { return list; }
+
+const Work& find(const std::string& name) {
+    for (const Work& work : list)
+        if (work.name == name) return work;
+    throw ValueError(fmt::format("step_times: there is no work named {}", name));
+}
+
+} // namespace works

@@ -1,0 +1,97 @@
+#include <algorithm>
+#include <cmath>
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <cotape/core/error.hpp>
+#include <cotape/core/gradients.hpp>
+#include <cotape/core/graph_printing.hpp>
+#include <cotape/core/tape.hpp>
+#include <cotape/ops/arithmetic.hpp>
+#include <cotape/ops/elementwise.hpp>
+#include <cotape/ops/exponential.hpp>
+#include <cotape/ops/reductions.hpp>
+
+// Ops defined outside the library, in the form that the documentation shows.
+
+using namespace cotape;
+
+namespace {
+
+const Op hypotenuse_op = elementwise(
+    "hypotenuse", [](auto a, auto b) { return std::sqrt(a * a + b * b); },
+    [](Var y, Var g, Var a, Var) { return g * a / y; },
+    [](Var y, Var g, Var, Var b) { return g * b / y; });
+
+Var hypotenuse(Operand a, Operand b) { return record(hypotenuse_op, {a, b}); }
+
+Var rotate(Operand x, std::int64_t places);
+
+const Op rotate_op{
+    .name = "rotate",
+    .type =
+        [](const Call& call) {
+            if (call.shape(0).size() != 1)
+                throw ShapeError(fmt::format("{}: needs one axis, got {}", call.name(), to_string(call.shape(0))));
+            return call.type(0);
+        },
+    .kernel =
+        [](const Call& call, const Type& output, std::span<const Tensor> inputs) {
+            MutableTensor result(output);
+            std::span<const double> from = inputs[0].elements<double>();
+            std::ranges::rotate_copy(from, from.begin() + call.attributes.integer("places"),
+                                     result.elements<double>().begin());
+            return std::move(result).freeze();
+        },
+    .derivative =
+        [](const Rule& rule) {
+            return rotate(rule.g, rule.x[0].shape()[0] - rule.attributes.integer("places"));
+        },
+};
+
+Var rotate(Operand x, std::int64_t places) { return record(rotate_op, {x}, {{"places", places}}); }
+
+} // namespace
+
+TEST_SUITE("core") {
+    TEST_CASE("an elementwise op from outside broadcasts, in both floating types, and differentiates to any order") {
+        Tape tape;
+        Var a = tape.variable(Tensor::of<double>({2, 1}, {3, 5})), b = tape.variable(Tensor::of<double>({2}, {4, 12}));
+        Var y = hypotenuse(a, b);
+        CHECK(y.shape() == Shape{2, 2});
+        CHECK(y.value().at(0) == 5);
+        CHECK(y.value().at(3) == 13);
+        CHECK(hypotenuse(tape.variable(Tensor(3.0f)), 4).dtype() == Dtype::float32);
+        Var ga = gradient(sum(y), a);
+        CHECK(ga.shape() == a.shape());
+        CHECK(ga.value().at(1) == doctest::Approx(5 / std::sqrt(41.0) + 5 / 13.0).epsilon(1e-15));
+        // d^2 h / da^2 = b^2 / h^3
+        CHECK(gradient(sum(ga), a).value().at(0) ==
+              doctest::Approx(16 / 125.0 + 144 / std::pow(153, 1.5)).epsilon(1e-14));
+    }
+
+    TEST_CASE("an op from outside with attributes, a shape rule and a kernel of its own") {
+        Tape tape;
+        Var x = tape.variable(Tensor::of<double>({3}, {1, 2, 4})), w = tape.constant(Tensor::of<double>({3}, {1, 10, 100}));
+        Var y = rotate(x, 1);
+        CHECK(y.value().at(0) == 2);
+        CHECK(y.value().at(2) == 1);
+        CHECK(is_same(y, rotate(x, 1)));
+        CHECK_FALSE(is_same(y, rotate(x, 2)));
+        Var g = gradient(sum(exp(y) * w), x);
+        CHECK(g.value().at(0) == 100 * std::exp(1.0));
+        CHECK(jvp(y, x, w).value().at(0) == 10);
+        CHECK_THROWS_WITH_AS(rotate(tape.full({2, 2}, 1, Dtype::float64), 1), "rotate: needs one axis, got [2, 2]",
+                             ShapeError);
+    }
+
+    TEST_CASE("an op from outside carries the user's line and prints like any other") {
+        Tape tape;
+        Var x = tape.variable(Tensor::full({3}, 1, Dtype::float64)); unsigned at_x = __LINE__;
+        Var y = rotate(x, 2);
+        CHECK(to_text({y}) == fmt::format("%0 = variable() : float64 [3] at user_op_test.cpp:{}\n"
+                                          "%1 = rotate(%0, places=2) : float64 [3] at user_op_test.cpp:{}\n",
+                                          at_x, at_x + 1));
+    }
+}
