@@ -11,9 +11,11 @@
 namespace cotape {
 namespace {
 
-constexpr std::int64_t longest_tile = 1024;
+constexpr std::int64_t longest_tile = 512;
 constexpr std::int64_t least_chunk = 32 * 1024;
 constexpr std::int64_t most_chunks = 32;
+/// Rows that each chunk folds at least, lest joining the folds cost as much as folding.
+constexpr std::int64_t least_rows = 64;
 
 /// How the elements of a space go into the outputs of a fold over some of its axes.
 class FoldWalk {
@@ -99,11 +101,14 @@ class GroupRun {
         std::int64_t last = group.space.shape.empty() ? 1 : std::max<std::int64_t>(1, group.space.shape.back());
         tile_ = last <= longest_tile ? longest_tile / last * last : (last + last / longest_tile) / (last / longest_tile + 1);
         tile_ = std::max<std::int64_t>(1, std::min(tile_, count_));
-        std::int64_t wanted = std::max(least_chunk, (count_ + most_chunks - 1) / most_chunks);
+        std::int64_t wanted = std::max({least_chunk, (count_ + most_chunks - 1) / most_chunks, least_rows * row});
         chunk_ = (wanted + row - 1) / row * row;
         chunks_ = std::max<std::int64_t>(1, (count_ + chunk_ - 1) / chunk_);
-        for (const FoldWalk& walk : walks_)
-            states_.emplace_back(walk.state_size() * static_cast<std::size_t>(chunks_));
+        for (const FoldWalk& walk : walks_) {
+            std::size_t size = walk.state_size() * static_cast<std::size_t>(chunks_);
+            states_.push_back(allocate_buffer(size * sizeof(double)));
+            std::fill_n(state_of(states_.size() - 1), size, 0.0);
+        }
     }
 
     void run() {
@@ -131,7 +136,7 @@ class GroupRun {
             if (step.store >= 0) tape_.set_computed(step.store, std::move(stored_[next++]).freeze());
         for (std::size_t i = 0; i < walks_.size(); ++i) {
             NodeId node = walks_[i].fold().node;
-            tape_.set_computed(node, walks_[i].finish(states_[i].data(), chunks_, tape_.node(node).type));
+            tape_.set_computed(node, walks_[i].finish(state_of(i), chunks_, tape_.node(node).type));
         }
     }
 
@@ -176,7 +181,7 @@ class GroupRun {
             for (std::size_t i = 0; i < run_.walks_.size(); ++i) {
                 const FoldWalk& walk = run_.walks_[i];
                 walk.take(operands_[static_cast<std::size_t>(walk.fold().operand)], begin, count, group.space.dtype,
-                          run_.states_[i].data() + static_cast<std::size_t>(chunk) * walk.state_size());
+                          run_.state_of(i) + static_cast<std::size_t>(chunk) * walk.state_size());
             }
         }
 
@@ -186,13 +191,15 @@ class GroupRun {
         std::shared_ptr<std::byte> scratch_;
     };
 
+    double* state_of(std::size_t fold) const { return reinterpret_cast<double*>(states_[fold].get()); }
+
     Tape& tape_;
     const Group& group_;
     std::size_t element_size_;
     std::int64_t count_, tile_ = 1, chunk_ = 1, chunks_ = 1;
     std::vector<MutableTensor> stored_;
     std::vector<FoldWalk> walks_;
-    std::vector<std::vector<double>> states_;
+    std::vector<std::shared_ptr<std::byte>> states_;
 };
 
 } // namespace

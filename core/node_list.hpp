@@ -38,11 +38,11 @@ class NodeList {
     }
     const Node& operator[](std::size_t i) const { return const_cast<NodeList&>(*this)[i]; }
 
-    void push_back(Node node) {
+    /// Appends a node and returns it; whoever calls sets all its members.
+    Node& append() {
         std::size_t block = block_of(size_);
         if (block == blocks_.size()) blocks_.push_back(std::make_unique<Node[]>(first_block << block));
-        (*this)[size_] = std::move(node);
-        ++size_;
+        return (*this)[size_++];
     }
     /// Drops the nodes from `size` on; their memory is kept for later nodes.
     void truncate(std::size_t size) { size_ = size; }

@@ -14,7 +14,7 @@ namespace cotape {
 /// a node's inputs and its attributes are such sequences: nearly always short, copied often.
 template <class T, std::size_t N>
 class SmallVector {
-    static_assert(std::is_trivially_copyable_v<T>);
+    static_assert(std::is_trivially_copyable_v<T> && sizeof(T) * N >= sizeof(T*));
 
   public:
     using value_type = T;
@@ -28,12 +28,12 @@ class SmallVector {
     SmallVector(Iterator first, Iterator last) {
         append(first, last);
     }
-    SmallVector(const SmallVector& other) { append(other.begin(), other.end()); }
+    SmallVector(const SmallVector& other) { copy(other); }
     SmallVector(SmallVector&& other) noexcept { take(other); }
     SmallVector& operator=(const SmallVector& other) {
         if (this != &other) {
             size_ = 0;
-            append(other.begin(), other.end());
+            copy(other);
         }
         return *this;
     }
@@ -93,13 +93,19 @@ class SmallVector {
         if (capacity_ > N) delete[] heap_;
         capacity_ = N;
     }
+    /// Fills an empty vector. Values in place are copied all at once: a copy of known size needs no loop.
+    void copy(const SmallVector& other) {
+        if (other.capacity_ > N || capacity_ > N) {
+            append(other.begin(), other.end());
+            return;
+        }
+        std::memcpy(in_place_, other.in_place_, sizeof in_place_);
+        size_ = other.size_;
+    }
     void take(SmallVector& other) noexcept {
         size_ = other.size_;
         capacity_ = other.capacity_;
-        if (capacity_ > N)
-            heap_ = other.heap_;
-        else
-            std::copy(other.in_place_, other.in_place_ + size_, in_place_);
+        std::memcpy(in_place_, other.in_place_, sizeof in_place_); // the pointer, where there is one, is in there too
         other.size_ = 0;
         other.capacity_ = N;
     }
@@ -107,7 +113,7 @@ class SmallVector {
     std::uint32_t size_ = 0;
     std::uint32_t capacity_ = N;
     union {
-        T in_place_[N];
+        T in_place_[N]{};
         T* heap_;
     };
 };

@@ -110,7 +110,7 @@ void Tape::clear() {
 
 Var Tape::constant(Tensor value, Where where) {
     if (value.empty()) throw ValueError("constant: the tensor is empty");
-    Attributes identity{{"storage", static_cast<std::int64_t>(value.identity())}, {"shape", value.shape()}};
+    Attributes identity{{"storage", static_cast<std::int64_t>(value.identity())}};
     NodeId id = record_node(constant_op, {}, identity, &value.type(), where);
     set_computed(id, std::move(value));
     return var(id);
@@ -150,9 +150,7 @@ void Tape::bind(const State& state, Var value) {
 
 Var Tape::full(const Shape& shape, double value, Dtype dtype, Where where) {
     Type type{shape, dtype};
-    return var(record_node(full_op, {},
-                           {{"shape", shape}, {"dtype", static_cast<std::int64_t>(dtype)}, {"value", value}}, &type,
-                           where));
+    return var(record_node(full_op, {}, {{"value", value}}, &type, where));
 }
 
 void Tape::propose(const State& state, Var value) {
@@ -193,14 +191,15 @@ void Tape::set_computed(NodeId id, Tensor value) {
 
 // -- Recording -------------------------------------------------------------------------------------------------------
 
-NodeId Tape::find(const Node& node) const {
+NodeId Tape::find(std::uint64_t hash, const Op& op, std::span<const NodeId> inputs, const Attributes& attributes,
+                  const Type* type) const {
     if (hashed_.empty()) return -1;
-    for (std::size_t slot = node.hash & (hashed_.size() - 1);; slot = (slot + 1) & (hashed_.size() - 1)) {
+    for (std::size_t slot = hash & (hashed_.size() - 1);; slot = (slot + 1) & (hashed_.size() - 1)) {
         NodeId id = hashed_[slot];
         if (id < 0) return -1;
-        const Node& known = this->node(id);
-        if (known.hash == node.hash && known.op == node.op && known.inputs == node.inputs &&
-            known.attributes == node.attributes)
+        const Node& known = node(id);
+        if (known.hash == hash && known.op == &op && std::ranges::equal(known.inputs, inputs) &&
+            known.attributes == attributes && (!type || known.type == *type))
             return id;
     }
 }
@@ -219,31 +218,30 @@ void Tape::rehash(std::size_t slots) {
 NodeId Tape::record_node(const Op& op, std::span<const NodeId> inputs, const Attributes& attributes, const Type* type,
                          Where where) {
     check_thread();
-    Node node;
-    node.op = &op;
-    node.inputs.append(inputs.begin(), inputs.end());
-    node.attributes = attributes;
     std::uint64_t hash = mix_hash(reinterpret_cast<std::uintptr_t>(&op), attributes.hash());
     for (NodeId input : inputs) hash = mix_hash(hash, static_cast<std::uint64_t>(input));
-    node.hash = hash;
-    if (NodeId known = find(node); known >= 0) return known;
+    if (NodeId known = find(hash, op, inputs, attributes, type); known >= 0) return known;
 
-    if (type) {
-        node.type = *type;
-    } else {
+    Type inferred;
+    if (!type) {
         SmallVector<const Type*, 4> types;
-        for (NodeId input : inputs) types.push_back(&this->node(input).type);
-        node.type = op.type({op, attributes, types});
+        for (NodeId input : inputs) types.push_back(&node(input).type);
+        inferred = op.type({op, attributes, types});
+        type = &inferred;
     }
-    node.signature = mix_hash(op.kind == OpKind::source ? 0 : hash, static_cast<std::uint64_t>(node.type.dtype));
-    for (std::int64_t extent : node.type.shape)
-        node.signature = mix_hash(node.signature, static_cast<std::uint64_t>(extent));
+    if (2 * (nodes_.size() + 1) > hashed_.size()) rehash(std::max<std::size_t>(64, 4 * hashed_.size()));
+    NodeId id = static_cast<NodeId>(nodes_.size());
+    Node& node = nodes_.append();
+    node.op = &op;
+    node.inputs = SmallVector<NodeId, 4>(inputs.begin(), inputs.end());
+    node.attributes = attributes;
+    node.type = *type;
     node.where = context_.fixed_where ? context_.where : where;
     node.module = context_.module;
     node.derivative_of = context_.derivative_of;
-    if (2 * (nodes_.size() + 1) > hashed_.size()) rehash(std::max<std::size_t>(64, 2 * hashed_.size()));
-    NodeId id = static_cast<NodeId>(nodes_.size());
-    nodes_.push_back(std::move(node));
+    node.hash = hash;
+    node.signature = mix_hash(op.kind == OpKind::source ? 0 : hash, static_cast<std::uint64_t>(type->dtype));
+    for (std::int64_t extent : type->shape) node.signature = mix_hash(node.signature, static_cast<std::uint64_t>(extent));
     insert_hashed(id);
     return id;
 }

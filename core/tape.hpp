@@ -123,7 +123,8 @@ class Tape {
 
     NodeId record_node(const Op& op, std::span<const NodeId> inputs, const Attributes& attributes, const Type* type,
                        Where where);
-    NodeId find(const Node& node) const;
+    NodeId find(std::uint64_t hash, const Op& op, std::span<const NodeId> inputs, const Attributes& attributes,
+                const Type* type) const;
     void insert_hashed(NodeId id);
     void rehash(std::size_t slots);
     const Reading* reading(const State& state) const;

@@ -24,9 +24,9 @@ void Report::add(const Result& result) {
         fmt::print("\n{:<18} {:>5}  {:>10}  {:>21}  {:>23}  {:>7}\n", "net", "epoch", "train loss",
                    "accuracy, train mode", "accuracy, evaluation mode", "seconds");
     results_.push_back(result);
-    fmt::print("{:<18} {:>5}  {:>10.4f}  {:>19.2f} %  {:>23.2f} %  {:>7.2f}\n", result.net, result.epoch,
-               result.train_loss, 100 * result.test_accuracy_train_mode, 100 * result.test_accuracy_eval_mode,
-               result.seconds);
+    std::string loss = fmt::format(result.train_loss < 1e5 ? "{:.4f}" : "{:.4g}", result.train_loss);
+    fmt::print("{:<18} {:>5}  {:>10}  {:>19.2f} %  {:>23.2f} %  {:>7.2f}\n", result.net, result.epoch, loss,
+               100 * result.test_accuracy_train_mode, 100 * result.test_accuracy_eval_mode, result.seconds);
     std::fflush(stdout);
     if (metrics_file_.empty()) return;
     nlohmann::ordered_json line{{"net", result.net},
