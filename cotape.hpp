@@ -51,5 +51,6 @@
 #include <cotape/ops/losses.hpp>
 #include <cotape/ops/matmul.hpp>
 #include <cotape/ops/reductions.hpp>
+#include <cotape/ops/runtime_info.hpp>
 #include <cotape/ops/shaping.hpp>
 #include <cotape/ops/softmax.hpp>

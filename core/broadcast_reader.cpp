@@ -1,6 +1,7 @@
 #include <cotape/core/broadcast_reader.hpp>
 
 #include <algorithm>
+#include <limits>
 
 namespace cotape {
 
@@ -25,31 +26,43 @@ BroadcastReader::BroadcastReader(const Tensor& tensor, const Shape& shape)
     if (axes_[0].stride == 0) period_ /= axes_[0].extent;
 }
 
+std::int64_t BroadcastReader::run() const {
+    return axes_.empty() ? std::numeric_limits<std::int64_t>::max() : axes_.back().extent;
+}
+
+std::int64_t BroadcastReader::locate(std::int64_t position, SmallVector<std::int64_t, 4>& index) const {
+    std::int64_t offset = 0;
+    for (std::size_t axis = axes_.size(); axis-- > 0;) {
+        index[axis] = position % axes_[axis].extent;
+        position /= axes_[axis].extent;
+        offset += index[axis] * axes_[axis].stride;
+    }
+    return offset;
+}
+
 const void* BroadcastReader::read(std::int64_t begin, std::int64_t count) {
     if (axes_.empty()) return elements_ + static_cast<std::size_t>(begin) * element_size_;
-    if (begin % period_ == expanded_begin_ && count <= expanded_) return buffer_.data();
+    SmallVector<std::int64_t, 4> index(axes_.size());
+    std::int64_t offset = locate(begin, index);
+    bool within_run = index.back() + count <= axes_.back().extent, one_element = within_run && axes_.back().stride == 0;
+    if (within_run && !one_element) return elements_ + static_cast<std::size_t>(offset) * element_size_;
+
+    std::int64_t source = one_element ? offset : begin % period_;
+    if (held_.one_element == one_element && held_.begin == source && held_.count >= count) return buffer_.data();
     std::size_t bytes = static_cast<std::size_t>(count) * element_size_;
     if (buffer_.size() < bytes) buffer_.resize(bytes);
     if (element_size_ == 4)
-        expand<std::uint32_t>(begin, count);
+        expand<std::uint32_t>(offset, index, count);
     else
-        expand<std::uint64_t>(begin, count);
-    expanded_begin_ = begin % period_;
-    expanded_ = count;
+        expand<std::uint64_t>(offset, index, count);
+    held_ = {one_element, source, count};
     return buffer_.data();
 }
 
 template <class Bits>
-void BroadcastReader::expand(std::int64_t begin, std::int64_t count) {
+void BroadcastReader::expand(std::int64_t offset, SmallVector<std::int64_t, 4>& index, std::int64_t count) {
     const Bits* source = reinterpret_cast<const Bits*>(elements_);
     Bits* target = reinterpret_cast<Bits*>(buffer_.data());
-    SmallVector<std::int64_t, 4> index(axes_.size());
-    std::int64_t offset = 0, rest = begin;
-    for (std::size_t axis = axes_.size(); axis-- > 0;) {
-        index[axis] = rest % axes_[axis].extent;
-        rest /= axes_[axis].extent;
-        offset += index[axis] * axes_[axis].stride;
-    }
     const Axis inner = axes_.back();
     while (count > 0) {
         std::int64_t run = std::min(count, inner.extent - index.back());

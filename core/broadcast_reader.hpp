@@ -8,19 +8,25 @@
 
 namespace cotape {
 
-/// Reads a tensor as if it were broadcast to a larger shape, a run of consecutive elements at a time. Runs of a tensor
-/// that has the shape already are read in place; others are expanded into a buffer of the reader's own. The tensor must
+/// Reads a tensor as if it were broadcast to a larger shape, a run of consecutive elements at a time. What is consecutive
+/// in the tensor as well is read in place; the rest is expanded into a buffer of the reader's own. The tensor must
 /// outlive the reader; a reader belongs to one thread.
 class BroadcastReader {
   public:
     BroadcastReader(const Tensor& tensor, const Shape& shape);
 
+    /// How many elements at a time are consecutive in the tensor too, or one and the same element of it. A `read` that
+    /// stays within such a run copies nothing.
+    std::int64_t run() const;
+
     /// The elements from row-major position `begin` of the broadcast shape on, `count` of them; valid until the next call.
     const void* read(std::int64_t begin, std::int64_t count);
 
   private:
+    /// Where the element at a position of the broadcast shape is in the tensor; `index` becomes its index along each axis.
+    std::int64_t locate(std::int64_t position, SmallVector<std::int64_t, 4>& index) const;
     template <class Bits>
-    void expand(std::int64_t begin, std::int64_t count);
+    void expand(std::int64_t offset, SmallVector<std::int64_t, 4>& index, std::int64_t count);
 
     struct Axis {
         std::int64_t extent;
@@ -34,9 +40,13 @@ class BroadcastReader {
     /// After how many elements the pattern repeats.
     std::int64_t period_ = 0;
     std::vector<std::byte> buffer_;
-    /// What the buffer holds: `expanded_` elements, from `expanded_begin_` within the period on.
-    std::int64_t expanded_begin_ = -1;
-    std::int64_t expanded_ = 0;
+    /// What the buffer holds: `count` times the element at `begin` of the tensor, or else a part of the pattern, from
+    /// `begin` within the period on.
+    struct {
+        bool one_element = false;
+        std::int64_t begin = -1;
+        std::int64_t count = 0;
+    } held_;
 };
 
 } // namespace cotape

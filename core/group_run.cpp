@@ -39,6 +39,8 @@ class FoldWalk {
     std::size_t state_size() const { return static_cast<std::size_t>(fold_->kernel->planes * outputs_); }
     /// Chunks must begin at multiples of this.
     std::int64_t row() const { return axes_[0].reduced ? 1 : axes_[0].extent; }
+    /// How many elements at a time go into one output, or into as many neighbours.
+    std::int64_t run() const { return axes_[0].extent; }
 
     void take(const std::byte* elements, std::int64_t begin, std::int64_t count, Dtype dtype, double* state) const {
         const Axis& inner = axes_[0];
@@ -91,17 +93,25 @@ class GroupRun {
     GroupRun(Tape& tape, const Group& group)
         : tape_(tape), group_(group), element_size_(size_of(group.space.dtype)),
           count_(element_count(group.space.shape)) {
-        std::int64_t row = 1;
+        std::int64_t row = 1, run = count_;
         for (const GroupFold& fold : group.folds) {
             walks_.emplace_back(fold, group.space.shape);
             row = std::max(row, walks_.back().row());
+            run = std::min(run, walks_.back().run());
         }
+        for (const GroupLoad& load : group.loads)
+            if (!load.in_place)
+                run = std::min(run, BroadcastReader(tape.computed(load.node), group.space.shape).run());
         for (const GroupStep& step : group.steps)
             if (step.store >= 0) stored_.emplace_back(tape.node(step.store).type);
-        std::int64_t last = group.space.shape.empty() ? 1 : std::max<std::int64_t>(1, group.space.shape.back());
-        tile_ = last <= longest_tile ? longest_tile / last * last : (last + last / longest_tile) / (last / longest_tile + 1);
+        run_ = std::max<std::int64_t>(1, run);
+        if (run_ <= longest_tile)
+            tile_ = longest_tile / run_ * run_;
+        else
+            tile_ = (run_ - 1) / ((run_ + longest_tile - 1) / longest_tile) + 1;
         tile_ = std::max<std::int64_t>(1, std::min(tile_, count_));
         std::int64_t wanted = std::max({least_chunk, (count_ + most_chunks - 1) / most_chunks, least_rows * row});
+        row = std::max(row, run_);
         chunk_ = (wanted + row - 1) / row * row;
         chunks_ = std::max<std::int64_t>(1, (count_ + chunk_ - 1) / chunk_);
         for (const FoldWalk& walk : walks_) {
@@ -157,8 +167,11 @@ class GroupRun {
 
         void run(std::int64_t chunk) {
             std::int64_t end = std::min(run_.count_, (chunk + 1) * run_.chunk_);
-            for (std::int64_t begin = chunk * run_.chunk_; begin < end; begin += run_.tile_)
-                run_tile(begin, std::min(run_.tile_, end - begin), chunk);
+            for (std::int64_t begin = chunk * run_.chunk_, count = 0; begin < end; begin += count) {
+                count = std::min(run_.tile_, end - begin);
+                if (run_.run_ > run_.tile_) count = std::min(count, run_.run_ - begin % run_.run_); // stay within a run
+                run_tile(begin, count, chunk);
+            }
         }
 
       private:
@@ -196,7 +209,8 @@ class GroupRun {
     Tape& tape_;
     const Group& group_;
     std::size_t element_size_;
-    std::int64_t count_, tile_ = 1, chunk_ = 1, chunks_ = 1;
+    /// The space, the tiles and chunks it is cut into, and the longest stretch that all loads and folds take as one.
+    std::int64_t count_, tile_ = 1, chunk_ = 1, chunks_ = 1, run_ = 1;
     std::vector<MutableTensor> stored_;
     std::vector<FoldWalk> walks_;
     std::vector<std::shared_ptr<std::byte>> states_;

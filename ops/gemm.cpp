@@ -12,13 +12,26 @@
 
 #include <xtensor-blas/xblas.hpp>
 
+#include <cotape/ops/runtime_info.hpp>
+
 extern "C" char* openblas_get_corename();
 
 namespace cotape {
 namespace {
 
+void warn_once_of_slow_blas() {
+    static const bool warned = [] {
+        std::string remedy = blas_remedy();
+        if (!remedy.empty())
+            fmt::print(stderr, "cotape: OpenBLAS takes this CPU for an old one, and is slow; mend it with: {}\n", remedy);
+        return true;
+    }();
+    static_cast<void>(warned);
+}
+
 template <class T>
 void run_blas(const Gemm<T>& gemm) {
+    warn_once_of_slow_blas();
     using Index = xt::blas_index_t;
     auto transposed = [](bool is) { return is ? cxxblas::Transpose::Trans : cxxblas::Transpose::NoTrans; };
     cxxblas::gemm<Index>(cxxblas::StorageOrder::RowMajor, transposed(gemm.transpose_a), transposed(gemm.transpose_b),

@@ -24,7 +24,8 @@ void Report::add(const Result& result) {
         fmt::print("\n{:<18} {:>5}  {:>10}  {:>21}  {:>23}  {:>7}\n", "net", "epoch", "train loss",
                    "accuracy, train mode", "accuracy, evaluation mode", "seconds");
     results_.push_back(result);
-    std::string loss = fmt::format(result.train_loss < 1e5 ? "{:.4f}" : "{:.4g}", result.train_loss);
+    std::string loss = result.train_loss < 1e5 ? fmt::format("{:.4f}", result.train_loss)
+                                                : fmt::format("{:.4g}", result.train_loss);
     fmt::print("{:<18} {:>5}  {:>10}  {:>19.2f} %  {:>23.2f} %  {:>7.2f}\n", result.net, result.epoch, loss,
                100 * result.test_accuracy_train_mode, 100 * result.test_accuracy_eval_mode, result.seconds);
     std::fflush(stdout);
