@@ -51,17 +51,18 @@ class Plans {
         return nullptr;
     }
     void insert(Structure structure, std::shared_ptr<const FusionPlan> plan) {
+        if (structure.needed.size() > most_nodes / 4) return;
         std::lock_guard lock(mutex_);
         nodes_ += structure.needed.size();
         entries_.push_front({std::move(structure), std::move(plan)});
-        while (entries_.size() > 1 && (entries_.size() > most_plans || nodes_ > most_nodes)) {
+        while (entries_.size() > most_plans || nodes_ > most_nodes) {
             nodes_ -= entries_.back().structure.needed.size();
             entries_.pop_back();
         }
     }
 
   private:
-    static constexpr std::size_t most_plans = 64, most_nodes = 1 << 20;
+    static constexpr std::size_t most_plans = 64, most_nodes = 1 << 18;
     struct Entry {
         Structure structure;
         std::shared_ptr<const FusionPlan> plan;

@@ -7,8 +7,8 @@
 namespace cotape::nn {
 
 // Initial weights, float32, each from the generator it is given. For a weight [outputs, inputs, ...] the fan-in is
-// inputs times the extents after it, the fan-out outputs times them. Those that depend on it throw ShapeError for weights of
-// rank below 2 or without elements.
+// inputs times the extents after it, the fan-out outputs times them. Those that depend on it throw ShapeError for weights
+// of rank below 2 or without elements.
 
 Tensor uniform(const Shape& shape, double low, double high, std::mt19937& random);
 Tensor normal(const Shape& shape, double mean, double deviation, std::mt19937& random);

@@ -8,33 +8,32 @@
 #include <cotape/ops/comparisons.hpp>
 #include <cotape/ops/elementwise.hpp>
 #include <cotape/ops/exponential.hpp>
+#include <cotape/ops/vector_math.hpp>
 
 namespace cotape {
 namespace {
 
-const Op tanh_op = elementwise(
-    "tanh", [](auto x) { return std::tanh(x); },
-    [](Var y, Var g, Var) { return g * (1 - square(y)); });
+constexpr int transcendental = 10;
 
-const Op sigmoid_op = elementwise(
-    "sigmoid",
-    [](auto x) {
-        auto e = std::exp(-std::abs(x));
-        return (x < 0 ? e : 1) / (1 + e);
-    },
-    [](Var y, Var g, Var) { return g * (y * (1 - y)); });
+const Op tanh_op = with_cost(transcendental, elementwise(
+    "tanh", [](auto x) { return vector_math::tanh(x); },
+    [](Var y, Var g, Var) { return g * (1 - square(y)); }));
 
-const Op softplus_op = elementwise(
-    "softplus", [](auto x) { return (x > 0 ? x : x < 0 ? 0 : x) + std::log1p(std::exp(-std::abs(x))); },
-    [](Var, Var g, Var x) { return g * sigmoid(x); });
+const Op sigmoid_op = with_cost(transcendental, elementwise(
+    "sigmoid", [](auto x) { return vector_math::sigmoid(x); },
+    [](Var y, Var g, Var) { return g * (y * (1 - y)); }));
+
+const Op softplus_op = with_cost(transcendental, elementwise(
+    "softplus", [](auto x) { return vector_math::softplus(x); },
+    [](Var, Var g, Var x) { return g * sigmoid(x); }));
 
 const Op relu_op = elementwise(
     "relu", [](auto x) { return x <= 0 ? 0 : x; },
     [](Var y, Var g, Var) { return where(y, g, 0); });
 
-const Op erf_op = elementwise(
+const Op erf_op = with_cost(transcendental, elementwise(
     "erf", [](auto x) { return std::erf(x); },
-    [](Var, Var g, Var x) { return g * (2 * std::numbers::inv_sqrtpi * exp(-square(x))); });
+    [](Var, Var g, Var x) { return g * (2 * std::numbers::inv_sqrtpi * exp(-square(x))); }));
 
 } // namespace
 

@@ -57,7 +57,7 @@ const Op abs_op = elementwise(
     "abs", [](auto x) { return std::abs(x); },
     [](Var, Var g, Var x) { return g * record(sign_op, {x}); });
 
-const Op pow_op = elementwise(
+const Op pow_op = with_cost(10, elementwise(
     "pow", [](auto x, auto exponent) { return std::pow(x, exponent); },
     [](Var, Var g, Var x, Var exponent) {
         Var constant = equal(x, 0) * equal(exponent, 0); // 0 / x would spoil the higher orders there
@@ -66,7 +66,7 @@ const Op pow_op = elementwise(
     [](Var y, Var g, Var x, Var exponent) {
         Var flat = equal(x, 0) * greater_equal(exponent, 0);
         return g * where(flat, 0, y * log(where(flat, 1, x)));
-    });
+    }));
 
 } // namespace
 

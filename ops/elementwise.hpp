@@ -69,4 +69,10 @@ Op elementwise(std::string name, Function, Derivatives...) {
     return op;
 }
 
+/// `op` with what one element costs, in additions: how an evaluator tells what is cheap to compute again.
+inline Op with_cost(int cost, Op op) {
+    op.cost = cost;
+    return op;
+}
+
 } // namespace cotape

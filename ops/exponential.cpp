@@ -1,28 +1,29 @@
 #include <cotape/ops/exponential.hpp>
 
-#include <cmath>
-
 #include <cotape/ops/arithmetic.hpp>
 #include <cotape/ops/elementwise.hpp>
+#include <cotape/ops/vector_math.hpp>
 
 namespace cotape {
 namespace {
 
-const Op exp_op = elementwise(
-    "exp", [](auto x) { return std::exp(x); },
-    [](Var y, Var g, Var) { return g * y; });
+constexpr int transcendental = 10;
 
-const Op log_op = elementwise(
-    "log", [](auto x) { return std::log(x); },
-    [](Var, Var g, Var x) { return g / x; });
+const Op exp_op = with_cost(transcendental, elementwise(
+    "exp", [](auto x) { return vector_math::exp(x); },
+    [](Var y, Var g, Var) { return g * y; }));
 
-const Op log1p_op = elementwise(
-    "log1p", [](auto x) { return std::log1p(x); },
-    [](Var, Var g, Var x) { return g / (1 + x); });
+const Op log_op = with_cost(transcendental, elementwise(
+    "log", [](auto x) { return vector_math::log(x); },
+    [](Var, Var g, Var x) { return g / x; }));
 
-const Op expm1_op = elementwise(
-    "expm1", [](auto x) { return std::expm1(x); },
-    [](Var, Var g, Var x) { return g * exp(x); });
+const Op log1p_op = with_cost(transcendental, elementwise(
+    "log1p", [](auto x) { return vector_math::log1p(x); },
+    [](Var, Var g, Var x) { return g / (1 + x); }));
+
+const Op expm1_op = with_cost(transcendental, elementwise(
+    "expm1", [](auto x) { return vector_math::expm1(x); },
+    [](Var, Var g, Var x) { return g * exp(x); }));
 
 } // namespace
 

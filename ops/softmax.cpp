@@ -9,6 +9,7 @@
 #include <cotape/ops/arithmetic.hpp>
 #include <cotape/ops/exponential.hpp>
 #include <cotape/ops/reductions.hpp>
+#include <cotape/ops/vector_math.hpp>
 
 namespace cotape {
 namespace {
@@ -38,7 +39,7 @@ Tensor softmax_groups(const Call& call, const Type& output, const Tensor& input,
             for (std::int64_t i = 1; i < extent; ++i)
                 if (x[i * inner] > largest) largest = x[i * inner];
             double sum = 0;
-            for (std::int64_t i = 0; i < extent; ++i) sum += static_cast<double>(std::exp(x[i * inner] - largest));
+            for (std::int64_t i = 0; i < extent; ++i) sum += static_cast<double>(vector_math::exp(x[i * inner] - largest));
             for (std::int64_t i = 0; i < extent; ++i) to[first + i * inner] = finish(x[i * inner], largest, sum);
         }
     });
@@ -53,7 +54,7 @@ const Op softmax_op{
     .kernel =
         [](const Call& call, const Type& output, std::span<const Tensor> inputs) {
             return softmax_groups(call, output, inputs[0], [](auto x, auto largest, double sum) {
-                return static_cast<decltype(x)>(static_cast<double>(std::exp(x - largest)) / sum);
+                return static_cast<decltype(x)>(static_cast<double>(vector_math::exp(x - largest)) / sum);
             });
         },
     .derivative =

@@ -25,6 +25,7 @@ PRIVATE_HEADERS = {
     'ops/reduction.hpp',
     'ops/reduction_kernel.hpp',
     'ops/strided_copy.hpp',
+    'ops/vector_math.hpp',
 }
 # The one public header that includes a library other than the standard one; hence not part of cotape.hpp.
 XTENSOR_HEADER = 'core/xtensor.hpp'

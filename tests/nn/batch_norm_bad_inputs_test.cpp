@@ -68,8 +68,8 @@ TEST_SUITE("nn") {
                              "BatchNorm1d: epsilon must not be negative, got -1e-05", ValueError);
         CHECK_THROWS_WITH_AS(nn::BatchNorm1d(3, {.epsilon = NAN}), "BatchNorm1d: epsilon must not be negative, got nan",
                              ValueError);
-        CHECK_THROWS_WITH_AS(forward({4, 3}, {.epsilon = 0}), "BatchNorm1d: epsilon must be positive in training, got 0",
-                             ValueError);
+        CHECK_THROWS_WITH_AS(forward({4, 3}, {.epsilon = 0}),
+                             "BatchNorm1d: epsilon must be positive in training, got 0", ValueError);
         nn::BatchNorm1d layer(3, {.epsilon = 0});
         layer.set_running_statistics(Tensor::full({3}, 1), Tensor::full({3}, 4));
         layer.evaluate();
@@ -92,9 +92,11 @@ TEST_SUITE("nn") {
         nn::BatchNorm1d layer(3);
         Tensor zeros = Tensor::full({3}, 0);
         CHECK_THROWS_WITH_AS(layer.set_running_statistics(zeros, Tensor::of<float>({3}, {1, -0.5, 1})),
-                             "BatchNorm1d: the running variance of channel 1 must not be negative, got -0.5", ValueError);
+                             "BatchNorm1d: the running variance of channel 1 must not be negative, got -0.5",
+                             ValueError);
         CHECK_THROWS_WITH_AS(layer.set_running_statistics(zeros, Tensor::of<float>({3}, {1, 1, NAN})),
-                             "BatchNorm1d: the running variance of channel 2 must not be negative, got nan", ValueError);
+                             "BatchNorm1d: the running variance of channel 2 must not be negative, got nan",
+                             ValueError);
         CHECK_THROWS_WITH_AS(layer.set_running_statistics(Tensor::full({2}, 0), zeros),
                              "BatchNorm1d: running statistics must be float32 [3], got float32 [2] and float32 [3]",
                              ShapeError);
@@ -133,8 +135,9 @@ TEST_SUITE("nn") {
         try {
             layer(checking.variable(huge)).value();
         } catch (const NonFiniteError& error) {
-            CHECK(std::string(error.what()).starts_with("batch_variance: the first value that is not finite: inf at "
-                                                        "element 0 of float32 [1, 1]"));
+            CHECK(std::string(error.what())
+                      .starts_with("batch_variance: the first value that is not finite: inf at "
+                                   "element 0 of float32 [1, 1]"));
         }
     }
 

@@ -87,7 +87,8 @@ TEST_SUITE("nn") {
         Tape tape;
         Var x = tape.variable(scattered({6, 3})), dy = tape.constant(scattered({6, 3}, 1));
         std::vector<double> scale{1.5, -0.5, 2}, variance{4, 0.25, 1}, expected = elements_of(dy.value());
-        for (std::size_t i = 0; i < expected.size(); ++i) expected[i] *= scale[i % 3] / std::sqrt(variance[i % 3] + 1e-5);
+        for (std::size_t i = 0; i < expected.size(); ++i)
+            expected[i] *= scale[i % 3] / std::sqrt(variance[i % 3] + 1e-5);
         CHECK(distance(gradient(layer(x), x, dy).value(), expected) < 1e-6);
     }
 
@@ -109,7 +110,8 @@ TEST_SUITE("nn") {
             weights.push_back(i + 1);
         }
         Var t = tape.variable(Tensor(-6.0)), one = tape.constant(Tensor(1.0));
-        Var x = constant(linear, {2, 2, 2}) * t + constant(square_part, {2, 2, 2}) * square(t) + constant(start, {2, 2, 2});
+        Var x =
+            constant(linear, {2, 2, 2}) * t + constant(square_part, {2, 2, 2}) * square(t) + constant(start, {2, 2, 2});
         Var f = sum(constant(weights, {2, 2, 2}) * layer(x));
         CHECK(jvp(jvp(f, t, one), t, one).item() == doctest::Approx(-0.20703015646993195).epsilon(1e-12));
         CHECK(gradient(gradient(f, t), t).item() == doctest::Approx(-0.20703015646993195).epsilon(1e-12));
@@ -124,8 +126,9 @@ TEST_SUITE("nn") {
             for (int order : {1, 2}) {
                 CAPTURE(training);
                 net.set_training(training);
-                GradientCheckReport report = nn::check_gradients(
-                    net, scattered({5, 4}), [&](Var logits) { return cross_entropy(logits, labels); }, {.order = order});
+                GradientCheckReport report =
+                    nn::check_gradients(net, scattered({5, 4}),
+                                        [&](Var logits) { return cross_entropy(logits, labels); }, {.order = order});
                 INFO(to_string(report));
                 CHECK(report);
                 CHECK(report.orders.size() == static_cast<std::size_t>(order));
@@ -138,8 +141,8 @@ TEST_SUITE("nn") {
         layer.set_running_statistics(Tensor::of<float>({2}, {0.5, -1}), Tensor::of<float>({2}, {2, 0.5}));
         for (nn::Statistics statistics : {nn::Statistics::batch, nn::Statistics::population}) {
             layer.use(statistics);
-            GradientCheckReport report = nn::check_gradients(
-                layer, scattered({3, 2, 2}), [](Var y) { return y * y * y; }, {.order = 3});
+            GradientCheckReport report =
+                nn::check_gradients(layer, scattered({3, 2, 2}), [](Var y) { return y * y * y; }, {.order = 3});
             INFO(to_string(report));
             CHECK(report);
         }

@@ -31,7 +31,8 @@ class Snapshot {
     }
     bool is_current() const {
         for (std::size_t i = 0; i < states_.size(); ++i)
-            if (states_[i].state.version() != versions_[i] || !same_bits(states_[i].state.value(), values_[i])) return false;
+            if (states_[i].state.version() != versions_[i] || !same_bits(states_[i].state.value(), values_[i]))
+                return false;
         return true;
     }
 
@@ -237,6 +238,7 @@ TEST_SUITE("nn") {
         std::vector<std::string> paths;
         for (const auto& [path, state] : layer.parameters()) paths.push_back(path);
         for (const auto& [path, state] : layer.statistics()) paths.push_back(path);
-        CHECK(paths == std::vector<std::string>{"weight", "bias", "running_mean", "running_var", "num_batches_tracked"});
+        CHECK(paths ==
+              std::vector<std::string>{"weight", "bias", "running_mean", "running_var", "num_batches_tracked"});
     }
 }

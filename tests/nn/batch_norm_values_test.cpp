@@ -119,7 +119,8 @@ TEST_SUITE("nn") {
             layer(tape.constant(x));
             commit(tape);
             PlainBatchNorm plain(x, scale64, shift64, 1e-5);
-            for (std::size_t c = 0; c < 3; ++c) mean[c] += plain.mean[c] / 5, variance[c] += plain.sample_variance[c] / 5;
+            for (std::size_t c = 0; c < 3; ++c)
+                mean[c] += plain.mean[c] / 5, variance[c] += plain.sample_variance[c] / 5;
         }
         CHECK(distance(layer.running_mean(), mean) < 1e-6);
         CHECK(distance(layer.running_variance(), variance) < 1e-6);

@@ -27,7 +27,8 @@ std::vector<double> step_with(const nn::StepOptions& options) {
 TEST_SUITE("nn") {
     TEST_CASE("clipping by norm scales all gradients together where their norm is larger") {
         Tape tape;
-        std::vector<Var> gradients{tape.constant(Tensor::of<double>({2}, {3, 0})), tape.constant(Tensor::of<double>({1, 1}, {4}))};
+        std::vector<Var> gradients{tape.constant(Tensor::of<double>({2}, {3, 0})),
+                                   tape.constant(Tensor::of<double>({1, 1}, {4}))};
         std::vector<Var> clipped = nn::clip_by_norm(gradients, 1);
         CHECK(distance(clipped[0].value(), {0.6, 0}) < 1e-15);
         CHECK(distance(clipped[1].value(), {0.8}) < 1e-15);
@@ -58,9 +59,12 @@ TEST_SUITE("nn") {
     TEST_CASE("clipping refuses limits that are not positive, and the step then changes nothing") {
         Tape tape;
         std::vector<Var> gradients{tape.constant(Tensor(1.0))};
-        CHECK_THROWS_WITH_AS(nn::clip_by_norm(gradients, 0), "clip_by_norm: the limit must be positive, got 0", ValueError);
-        CHECK_THROWS_WITH_AS(nn::clip_by_norm(gradients, NAN), "clip_by_norm: the limit must be positive, got nan", ValueError);
-        CHECK_THROWS_WITH_AS(nn::clip_by_value(gradients, -1), "clip_by_value: the limit must be positive, got -1", ValueError);
+        CHECK_THROWS_WITH_AS(nn::clip_by_norm(gradients, 0), "clip_by_norm: the limit must be positive, got 0",
+                             ValueError);
+        CHECK_THROWS_WITH_AS(nn::clip_by_norm(gradients, NAN), "clip_by_norm: the limit must be positive, got nan",
+                             ValueError);
+        CHECK_THROWS_WITH_AS(nn::clip_by_value(gradients, -1), "clip_by_value: the limit must be positive, got -1",
+                             ValueError);
         Quadratic model;
         nn::Sgd optimizer(model);
         Var loss = model.loss(tape);

@@ -52,7 +52,8 @@ TEST_SUITE("nn") {
             nn::Dropout first(0.5, random), second(0.5, random);
             Tape tape;
             Var x = tape.constant(Tensor::full({64}, 1));
-            return std::vector{elements_of(first(x).value()), elements_of(first(x).value()), elements_of(second(x).value())};
+            return std::vector{elements_of(first(x).value()), elements_of(first(x).value()),
+                               elements_of(second(x).value())};
         };
         CHECK(passes(1) == passes(1));
         CHECK(passes(1) != passes(2));

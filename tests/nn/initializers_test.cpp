@@ -46,7 +46,8 @@ TEST_SUITE("nn") {
         // Within one and two deviations: 68.3 and 95.4 %.
         auto share_within = [&](double distance) {
             std::vector<double> x = elements_of(bell);
-            return static_cast<double>(std::ranges::count_if(x, [&](double e) { return std::abs(e - 5) < distance; })) / 60000;
+            return static_cast<double>(std::ranges::count_if(x, [&](double e) { return std::abs(e - 5) < distance; })) /
+                   60000;
         };
         CHECK(share_within(2) == doctest::Approx(0.6827).epsilon(0.02));
         CHECK(share_within(4) == doctest::Approx(0.9545).epsilon(0.01));
@@ -86,7 +87,8 @@ TEST_SUITE("nn") {
     }
 
     TEST_CASE("orthogonal weights have orthonormal rows, or columns where there are fewer, times the gain") {
-        for (const Shape& weight : {Shape{5, 9}, Shape{9, 5}, Shape{6, 6}, Shape{4, 2, 3}, Shape{1, 1}, Shape{64, 64}}) {
+        for (const Shape& weight :
+             {Shape{5, 9}, Shape{9, 5}, Shape{6, 6}, Shape{4, 2, 3}, Shape{1, 1}, Shape{64, 64}}) {
             CAPTURE(to_string(weight));
             std::mt19937 random(1);
             Tensor w = nn::orthogonal(weight, random, 2);
@@ -110,13 +112,23 @@ TEST_SUITE("nn") {
 
     TEST_CASE("initial weights depend on the generator alone, and advance it") {
         using Draw = Tensor (*)(std::mt19937&);
-        for (Draw draw : {Draw([](std::mt19937& random) { return nn::uniform({8}, 0, 1, random); }),
-                          Draw([](std::mt19937& random) { return nn::normal({8}, 0, 1, random); }),
-                          Draw([](std::mt19937& random) { return nn::kaiming_uniform({4, 2}, random); }),
-                          Draw([](std::mt19937& random) { return nn::kaiming_normal({4, 2}, random); }),
-                          Draw([](std::mt19937& random) { return nn::xavier_uniform({4, 2}, random); }),
-                          Draw([](std::mt19937& random) { return nn::xavier_normal({4, 2}, random); }),
-                          Draw([](std::mt19937& random) { return nn::orthogonal({4, 2}, random); })}) {
+        for (Draw draw :
+             {Draw([](std::mt19937& random) { return nn::uniform({8}, 0, 1, random); }),
+              Draw([](std::mt19937& random) { return nn::normal({8}, 0, 1, random); }), Draw([](std::mt19937& random) {
+                  return nn::kaiming_uniform({4, 2}, random);
+              }),
+              Draw([](std::mt19937& random) {
+                  return nn::kaiming_normal({4, 2}, random);
+              }),
+              Draw([](std::mt19937& random) {
+                  return nn::xavier_uniform({4, 2}, random);
+              }),
+              Draw([](std::mt19937& random) {
+                  return nn::xavier_normal({4, 2}, random);
+              }),
+              Draw([](std::mt19937& random) {
+                  return nn::orthogonal({4, 2}, random);
+              })}) {
             std::mt19937 random(1), again(1);
             Tensor first = draw(random);
             CHECK(same_bits(first, draw(again)));
@@ -126,12 +138,19 @@ TEST_SUITE("nn") {
 
     TEST_CASE("initialisers that need a fan refuse weights of rank below 2 or without elements") {
         std::mt19937 random(1);
-        CHECK_THROWS_WITH_AS(nn::kaiming_uniform({3}, random), "kaiming_uniform: needs a weight of rank 2 or more, got [3]", ShapeError);
-        CHECK_THROWS_WITH_AS(nn::kaiming_normal({}, random), "kaiming_normal: needs a weight of rank 2 or more, got []", ShapeError);
-        CHECK_THROWS_WITH_AS(nn::xavier_uniform({3}, random), "xavier_uniform: needs a weight of rank 2 or more, got [3]", ShapeError);
-        CHECK_THROWS_WITH_AS(nn::xavier_normal({3}, random), "xavier_normal: needs a weight of rank 2 or more, got [3]", ShapeError);
-        CHECK_THROWS_WITH_AS(nn::orthogonal({3}, random), "orthogonal: needs a weight of rank 2 or more, got [3]", ShapeError);
-        CHECK_THROWS_WITH_AS(nn::orthogonal({0, 3}, random), "orthogonal: needs a weight with elements, got [0, 3]", ShapeError);
-        CHECK_THROWS_WITH_AS(nn::kaiming_normal({3, -1}, random), "kaiming_normal: needs a weight with elements, got [3, -1]", ShapeError);
+        CHECK_THROWS_WITH_AS(nn::kaiming_uniform({3}, random),
+                             "kaiming_uniform: needs a weight of rank 2 or more, got [3]", ShapeError);
+        CHECK_THROWS_WITH_AS(nn::kaiming_normal({}, random), "kaiming_normal: needs a weight of rank 2 or more, got []",
+                             ShapeError);
+        CHECK_THROWS_WITH_AS(nn::xavier_uniform({3}, random),
+                             "xavier_uniform: needs a weight of rank 2 or more, got [3]", ShapeError);
+        CHECK_THROWS_WITH_AS(nn::xavier_normal({3}, random), "xavier_normal: needs a weight of rank 2 or more, got [3]",
+                             ShapeError);
+        CHECK_THROWS_WITH_AS(nn::orthogonal({3}, random), "orthogonal: needs a weight of rank 2 or more, got [3]",
+                             ShapeError);
+        CHECK_THROWS_WITH_AS(nn::orthogonal({0, 3}, random), "orthogonal: needs a weight with elements, got [0, 3]",
+                             ShapeError);
+        CHECK_THROWS_WITH_AS(nn::kaiming_normal({3, -1}, random),
+                             "kaiming_normal: needs a weight with elements, got [3, -1]", ShapeError);
     }
 }

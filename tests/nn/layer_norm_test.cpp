@@ -79,7 +79,8 @@ TEST_SUITE("nn") {
                              "LayerNorm: the last axes must be [2, 3], got [2, 4]", ShapeError);
         CHECK_THROWS_WITH_AS(layer(tape.constant(Tensor::full({3}, 0))),
                              "LayerNorm: the last axes must be [2, 3], got [3]", ShapeError);
-        CHECK_THROWS_WITH_AS(nn::LayerNorm({}), "LayerNorm: needs at least one axis of positive extent, got []", ShapeError);
+        CHECK_THROWS_WITH_AS(nn::LayerNorm({}), "LayerNorm: needs at least one axis of positive extent, got []",
+                             ShapeError);
         CHECK_THROWS_WITH_AS(nn::LayerNorm({2, 0}), "LayerNorm: needs at least one axis of positive extent, got [2, 0]",
                              ShapeError);
         CHECK_THROWS_WITH_AS(nn::LayerNorm({2}, {.epsilon = -1}), "LayerNorm: epsilon must not be negative, got -1",

@@ -42,7 +42,8 @@ TEST_SUITE("nn") {
             CHECK(y.shape().back() == 3);
             CHECK(y.shape().size() == shape.size());
             CHECK(distance(y, plain_linear(x, layer.weight().value(), &layer.bias()->value())) < 1e-6);
-            CHECK(distance(without_bias(tape.constant(x)).value(), plain_linear(x, without_bias.weight().value(), nullptr)) < 1e-6);
+            CHECK(distance(without_bias(tape.constant(x)).value(),
+                           plain_linear(x, without_bias.weight().value(), nullptr)) < 1e-6);
         }
     }
 
@@ -69,7 +70,8 @@ TEST_SUITE("nn") {
         std::mt19937 random(1);
         nn::Linear layer(5, 3, random);
         Tape tape;
-        CHECK_THROWS_WITH_AS(layer(tape.constant(Tensor::full({4, 6}, 0))), "Linear: needs [..., 5], got [4, 6]", ShapeError);
+        CHECK_THROWS_WITH_AS(layer(tape.constant(Tensor::full({4, 6}, 0))), "Linear: needs [..., 5], got [4, 6]",
+                             ShapeError);
         CHECK_THROWS_WITH_AS(layer(tape.constant(Tensor(0.0f))), "Linear: needs [..., 5], got []", ShapeError);
         CHECK_THROWS_WITH_AS(nn::Linear(0, 3, random), "Linear: needs at least one input and one output, got 0 and 3",
                              ValueError);

@@ -150,7 +150,9 @@ TEST_SUITE("nn") {
         std::mt19937 random(1);
         nn::Sequential net(nn::Linear(2, 3, random), nn::BatchNorm1d(3), nn::Dropout(0.5, random));
         net[1].evaluate();
-        auto modes = [&] { return std::vector{net.is_training(), net[0].is_training(), net[1].is_training(), net[2].is_training()}; };
+        auto modes = [&] {
+            return std::vector{net.is_training(), net[0].is_training(), net[1].is_training(), net[2].is_training()};
+        };
         std::vector<bool> mixed{true, true, false, true}, evaluating_all(4, false);
         {
             nn::Evaluating evaluating(net);
@@ -174,14 +176,15 @@ TEST_SUITE("nn") {
         std::mt19937 random(1);
         nn::Sequential net(nn::Linear(4, 3, {.bias = false}, random), nn::BatchNorm1d(3), nn::Relu(),
                            nn::Linear(3, 2, random));
-        CHECK(nn::summary(net) ==
-              "path  layer                                                                                     parameters                   count\n"
-              "      Sequential                                                                                                                 0\n"
-              "0     Linear(4 -> 3, no bias)                                                                   weight [3, 4]                   12\n"
-              "1     BatchNorm1d(3, epsilon 1e-05, momentum 0.1 of the new value, running variance / (n - 1))  weight [3], bias [3]             6\n"
-              "2     Relu                                                                                                                       0\n"
-              "3     Linear(3 -> 2)                                                                            weight [2, 3], bias [2]          8\n"
-              "                                                                                                total                           26\n");
+        std::string expected = R"(path  layer                                                                                     parameters                   count
+      Sequential                                                                                                                 0
+0     Linear(4 -> 3, no bias)                                                                   weight [3, 4]                   12
+1     BatchNorm1d(3, epsilon 1e-05, momentum 0.1 of the new value, running variance / (n - 1))  weight [3], bias [3]             6
+2     Relu                                                                                                                       0
+3     Linear(3 -> 2)                                                                            weight [2, 3], bias [2]          8
+                                                                                                total                           26
+)";
+        CHECK(nn::summary(net) == expected);
     }
 
     TEST_CASE("a summary gives a parameter to the module that owns it, also one listed after a part") {
@@ -208,11 +211,13 @@ TEST_SUITE("nn") {
               "BatchNorm1d(8, epsilon 0.001, plain average, running variance / (n - 1), not affine)");
         layer.use(nn::Statistics::population);
         layer.update(nn::Update::never);
-        CHECK(layer.describe() == "BatchNorm1d(8, epsilon 0.001, plain average, running variance / (n - 1), not affine, "
-                                  "always the running statistics, never updated)");
+        CHECK(layer.describe() ==
+              "BatchNorm1d(8, epsilon 0.001, plain average, running variance / (n - 1), not affine, "
+              "always the running statistics, never updated)");
         layer.use(nn::Statistics::batch);
         layer.update(nn::Update::always);
-        CHECK(layer.describe() == "BatchNorm1d(8, epsilon 0.001, plain average, running variance / (n - 1), not affine, "
-                                  "always the batch's statistics, always updated)");
+        CHECK(layer.describe() ==
+              "BatchNorm1d(8, epsilon 0.001, plain average, running variance / (n - 1), not affine, "
+              "always the batch's statistics, always updated)");
     }
 }

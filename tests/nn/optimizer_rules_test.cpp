@@ -73,35 +73,49 @@ Formula rmsprop(double decay_rate, double epsilon, double momentum, double decay
 
 const std::vector<Row>& rows() {
     static const std::vector<Row> table{
-        {"Sgd", maker<nn::Sgd>(nn::SgdOptions{.learning_rate = 0.1}), sgd(0, false, 0),
+        {"Sgd",
+         maker<nn::Sgd>(nn::SgdOptions{.learning_rate = 0.1}),
+         sgd(0, false, 0),
          {0.1934917632, -1.578859050963439, 0.2504302592}},
-        {"Sgd, weight decay", maker<nn::Sgd>(nn::SgdOptions{.learning_rate = 0.1, .weight_decay = 0.3}),
-         sgd(0, false, 0.3), {0.1469501316046781, -1.2362601239235911, 0.23836914619345545}},
+        {"Sgd, weight decay",
+         maker<nn::Sgd>(nn::SgdOptions{.learning_rate = 0.1, .weight_decay = 0.3}),
+         sgd(0, false, 0.3),
+         {0.1469501316046781, -1.2362601239235911, 0.23836914619345545}},
         {"Sgd, momentum",
-         maker<nn::Sgd>(nn::SgdOptions{.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.3}), sgd(0.9, false, 0.3),
+         maker<nn::Sgd>(nn::SgdOptions{.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.3}),
+         sgd(0.9, false, 0.3),
          {-0.16491869877269125, 0.36070469266595484, 0.28955971396374847}},
         {"Sgd, Nesterov",
-         maker<nn::Sgd>(
-             nn::SgdOptions{.learning_rate = 0.1, .momentum = 0.9, .nesterov = true, .weight_decay = 0.3}),
-         sgd(0.9, true, 0.3), {-0.026870951344319986, 0.43992141384534073, 0.23346185189470478}},
-        {"Adam", maker<nn::Adam>(nn::AdamOptions{.learning_rate = 0.1}), adam(0.9, 0.999, 1e-8, 0, false),
+         maker<nn::Sgd>(nn::SgdOptions{.learning_rate = 0.1, .momentum = 0.9, .nesterov = true, .weight_decay = 0.3}),
+         sgd(0.9, true, 0.3),
+         {-0.026870951344319986, 0.43992141384534073, 0.23346185189470478}},
+        {"Adam",
+         maker<nn::Adam>(nn::AdamOptions{.learning_rate = 0.1}),
+         adam(0.9, 0.999, 1e-8, 0, false),
          {0.28506908022778127, -1.2569343230397874, 0.177241907245938}},
         {"Adam, options",
-         maker<nn::Adam>(nn::AdamOptions{
-             .learning_rate = 0.1, .beta1 = 0.7, .beta2 = 0.9, .epsilon = 0.01, .weight_decay = 0.3}),
-         adam(0.7, 0.9, 0.01, 0.3, false), {0.31157786282478173, -1.2735363036734175, 0.2324888524198413}},
-        {"AdamW", maker<nn::AdamW>(nn::AdamOptions{.learning_rate = 0.1, .weight_decay = 0.01}),
-         adam(0.9, 0.999, 1e-8, 0.01, true), {0.28054292965602484, -1.2446236961252219, 0.17730352035204039}},
+         maker<nn::Adam>(
+             nn::AdamOptions{.learning_rate = 0.1, .beta1 = 0.7, .beta2 = 0.9, .epsilon = 0.01, .weight_decay = 0.3}),
+         adam(0.7, 0.9, 0.01, 0.3, false),
+         {0.31157786282478173, -1.2735363036734175, 0.2324888524198413}},
+        {"AdamW",
+         maker<nn::AdamW>(nn::AdamOptions{.learning_rate = 0.1, .weight_decay = 0.01}),
+         adam(0.9, 0.999, 1e-8, 0.01, true),
+         {0.28054292965602484, -1.2446236961252219, 0.17730352035204039}},
         {"AdamW, options",
-         maker<nn::AdamW>(nn::AdamOptions{
-             .learning_rate = 0.1, .beta1 = 0.7, .beta2 = 0.9, .epsilon = 0.01, .weight_decay = 0.3}),
-         adam(0.7, 0.9, 0.01, 0.3, true), {0.1992990293860851, -0.94547139811504288, 0.24768712933522929}},
-        {"RmsProp", maker<nn::RmsProp>(nn::RmsPropOptions{.learning_rate = 0.1}), rmsprop(0.99, 1e-8, 0, 0),
+         maker<nn::AdamW>(
+             nn::AdamOptions{.learning_rate = 0.1, .beta1 = 0.7, .beta2 = 0.9, .epsilon = 0.01, .weight_decay = 0.3}),
+         adam(0.7, 0.9, 0.01, 0.3, true),
+         {0.1992990293860851, -0.94547139811504288, 0.24768712933522929}},
+        {"RmsProp",
+         maker<nn::RmsProp>(nn::RmsPropOptions{.learning_rate = 0.1}),
+         rmsprop(0.99, 1e-8, 0, 0),
          {2.0429550464242061e-17, 0.68657747156686133, 0.24998171616761869}},
         {"RmsProp, options",
          maker<nn::RmsProp>(nn::RmsPropOptions{
              .learning_rate = 0.1, .decay = 0.8, .epsilon = 0.01, .momentum = 0.9, .weight_decay = 0.3}),
-         rmsprop(0.8, 0.01, 0.9, 0.3), {-0.28537639285054689, 0.96603431113398941, 0.21557814099043324}},
+         rmsprop(0.8, 0.01, 0.9, 0.3),
+         {-0.28537639285054689, 0.96603431113398941, 0.21557814099043324}},
     };
     return table;
 }

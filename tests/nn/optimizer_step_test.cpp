@@ -70,7 +70,7 @@ const Op failing_op{.name = "failing",
                     },
                     .derivative = [](const Rule& rule) { return rule.g; }};
 
-Var loss_of(nn::Module& net, Tape& tape) { return sum(square(net(tape.constant(scattered({5, 4})))) ); }
+Var loss_of(nn::Module& net, Tape& tape) { return sum(square(net(tape.constant(scattered({5, 4}))))); }
 
 } // namespace
 
@@ -169,8 +169,8 @@ TEST_SUITE("nn") {
         Tape tape;
         Var loss = sum(square(net[0](tape.constant(scattered({5, 4})))));
         std::size_t size = tape.size();
-        CHECK_THROWS_WITH_AS(optimizer.step(loss), "Adam: the loss does not depend on 1.weight, 1.bias, 3.weight, 3.bias",
-                             ValueError);
+        CHECK_THROWS_WITH_AS(optimizer.step(loss),
+                             "Adam: the loss does not depend on 1.weight, 1.bias, 3.weight, 3.bias", ValueError);
         CHECK(before == Everything(net, optimizer));
         CHECK(optimizer.steps() == 0);
         CHECK(tape.size() == size);
@@ -184,8 +184,8 @@ TEST_SUITE("nn") {
         nn::Sequential net = make_net();
         nn::Sgd optimizer(net);
         Tape tape;
-        CHECK_THROWS_WITH_AS(optimizer.step(net(tape.constant(scattered({5, 4})))), "Sgd: the loss must be a scalar, got [5, 2]",
-                             ShapeError);
+        CHECK_THROWS_WITH_AS(optimizer.step(net(tape.constant(scattered({5, 4})))),
+                             "Sgd: the loss must be a scalar, got [5, 2]", ShapeError);
         nn::Sequential empty((nn::Relu()));
         CHECK_THROWS_WITH_AS(nn::Sgd{empty}, "Sgd: the model has no parameters; its visit must show them", ValueError);
     }
@@ -202,9 +202,10 @@ TEST_SUITE("nn") {
         }
         CHECK(model.value().at(0) == doctest::Approx(1 - 0.4 * 2));
         CHECK(optimizer.learning_rate() == 0);
-        for (double rate : {-1.0, double(NAN), double(INFINITY)}) CHECK_THROWS_AS(optimizer.set_learning_rate(rate), ValueError);
-        CHECK_THROWS_WITH_AS(optimizer.set_learning_rate(-1), "Sgd: learning_rate must be finite and not negative, got -1",
-                             ValueError);
+        for (double rate : {-1.0, double(NAN), double(INFINITY)})
+            CHECK_THROWS_AS(optimizer.set_learning_rate(rate), ValueError);
+        CHECK_THROWS_WITH_AS(optimizer.set_learning_rate(-1),
+                             "Sgd: learning_rate must be finite and not negative, got -1", ValueError);
         CHECK(optimizer.learning_rate() == 0);
     }
 

@@ -13,7 +13,8 @@ struct PlainBatchNorm {
     std::vector<double> y;
 
     /// With the batch's own statistics.
-    PlainBatchNorm(const Tensor& x, const std::vector<double>& scale, const std::vector<double>& shift, double epsilon) {
+    PlainBatchNorm(const Tensor& x, const std::vector<double>& scale, const std::vector<double>& shift,
+                   double epsilon) {
         std::int64_t channels = x.shape()[1];
         for (std::int64_t c = 0; c < channels; ++c) {
             std::vector<double> values;
@@ -42,7 +43,8 @@ struct PlainBatchNorm {
     }
 
   private:
-    void normalize(const Tensor& x, const std::vector<double>& scale, const std::vector<double>& shift, double epsilon) {
+    void normalize(const Tensor& x, const std::vector<double>& scale, const std::vector<double>& shift,
+                   double epsilon) {
         for (std::int64_t i = 0; i < x.size(); ++i) {
             auto c = static_cast<std::size_t>(channel_of(x, i));
             y.push_back(scale[c] * (x.at(i) - mean[c]) / std::sqrt(population_variance[c] + epsilon) + shift[c]);

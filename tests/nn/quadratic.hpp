@@ -20,7 +20,8 @@ class Quadratic : public nn::Module {
 
   protected:
     Var forward(Var p) override {
-        Var c = p.tape().constant(Tensor::of<double>({3}, curvature)), t = p.tape().constant(Tensor::of<double>({3}, target));
+        Var c = p.tape().constant(Tensor::of<double>({3}, curvature)),
+            t = p.tape().constant(Tensor::of<double>({3}, target));
         return sum(c * square(p - t));
     }
 

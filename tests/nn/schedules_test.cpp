@@ -38,7 +38,7 @@ TEST_SUITE("nn") {
     TEST_CASE("schedules refuse lengths that are not positive") {
         CHECK_THROWS_WITH_AS(nn::step_schedule(1, 0.5, 0), "step_schedule: every must be positive, got 0", ValueError);
         CHECK_THROWS_WITH_AS(nn::cosine_schedule(1, -3), "cosine_schedule: steps must be positive, got -3", ValueError);
-        CHECK_THROWS_WITH_AS(nn::with_warm_up(nn::cosine_schedule(1, 1), 0), "with_warm_up: steps must be positive, got 0",
-                             ValueError);
+        CHECK_THROWS_WITH_AS(nn::with_warm_up(nn::cosine_schedule(1, 1), 0),
+                             "with_warm_up: steps must be positive, got 0", ValueError);
     }
 }
