@@ -32,12 +32,14 @@ std::int64_t BroadcastReader::run() const {
 
 std::int64_t BroadcastReader::locate(std::int64_t position, SmallVector<std::int64_t, 4>& index) const {
     std::int64_t offset = 0;
-    for (std::size_t axis = axes_.size(); axis-- > 0;) {
-        index[axis] = position % axes_[axis].extent;
-        position /= axes_[axis].extent;
+    for (std::size_t axis = axes_.size() - 1; axis > 0; --axis) {
+        std::int64_t outer = position / axes_[axis].extent;
+        index[axis] = position - outer * axes_[axis].extent;
+        position = outer;
         offset += index[axis] * axes_[axis].stride;
     }
-    return offset;
+    index[0] = position;
+    return offset + position * axes_[0].stride;
 }
 
 const void* BroadcastReader::read(std::int64_t begin, std::int64_t count) {

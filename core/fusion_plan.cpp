@@ -1,6 +1,9 @@
 #include <cotape/core/fusion_plan.hpp>
 
 #include <algorithm>
+#include <functional>
+#include <limits>
+#include <ranges>
 #include <tuple>
 #include <unordered_map>
 
@@ -28,6 +31,10 @@ class Planner {
 
     FusionPlan plan() {
         assign_stages();
+        delay_folds();
+        assign_stages();
+        mark_what_memory_holds();
+        sink_to_first_readers();
         find_values_to_store();
         gather_roots();
         for (std::size_t group = 0; group < plan_.groups.size(); ++group) build(group);
@@ -46,6 +53,7 @@ class Planner {
         /// A later group over the same space reads it.
         bool crosses = false;
         std::int32_t stage = 0;
+        std::int32_t least_stage = 0;
         /// What computing it costs, starting from values in memory, and the one such value of full size, or several.
         int cost = 0;
         NodeId source = none;
@@ -74,24 +82,79 @@ class Planner {
     void assign_stages() {
         for (NodeId id : needed_) {
             const Node& current = node(id);
-            bool fuses = is_elementwise(current) || is_fold(current);
-            std::int32_t stage = 0;
+            std::int32_t stage = of(id).least_stage;
             for (NodeId input : current.inputs)
-                stage = std::max(stage, fuses && joins(input, space_of(id)) ? of(input).stage : available(input));
+                stage = std::max(stage, fuses_with(id, input) ? of(input).stage : available(input));
             of(id).stage = stage;
-            if (!is_elementwise(current)) of(id).stored = true;
         }
-        for (NodeId id : needed_) {
-            const Node& current = node(id);
-            bool fuses = is_elementwise(current) || is_fold(current);
-            for (NodeId input : current.inputs) {
-                if (!is_needed(input)) continue;
-                if (!fuses || !joins(input, space_of(id)))
-                    of(input).stored = true;
-                else if (of(input).stage < of(id).stage)
-                    of(input).crosses = true;
+    }
+
+    /// Moves groups of nothing but folds to a later stage that has a group over the same space anyway, where that delays
+    /// nothing in the end: one pass over memory less.
+    void delay_folds() {
+        std::int32_t last_stage = 0;
+        for (NodeId id : needed_) last_stage = std::max(last_stage, of(id).stage);
+        std::vector<std::int32_t> latest(facts_.size(), last_stage);
+        for (NodeId id : std::views::reverse(needed_)) {
+            for (NodeId input : node(id).inputs) {
+                bool together = fuses_with(id, input) || (is_needed(input) && node(input).op->kind == OpKind::view);
+                std::int32_t& bound = latest[static_cast<std::size_t>(input)];
+                bound = std::min(bound, latest[static_cast<std::size_t>(id)] - (together ? 0 : 1));
             }
         }
+        struct Folds {
+            const Type* space;
+            std::int32_t stage;
+            std::int32_t latest;
+            std::vector<NodeId> nodes;
+        };
+        std::vector<Folds> groups;
+        for (NodeId id : needed_) {
+            if (!is_fold(node(id))) continue;
+            auto found = std::ranges::find_if(groups, [&](const Folds& group) {
+                return group.stage == of(id).stage && *group.space == space_of(id);
+            });
+            if (found == groups.end()) found = groups.insert(found, {&space_of(id), of(id).stage, last_stage, {}});
+            found->latest = std::min(found->latest, latest[static_cast<std::size_t>(id)]);
+            found->nodes.push_back(id);
+        }
+        std::ranges::sort(groups, std::ranges::greater(), &Folds::stage);
+        for (const Folds& group : groups) {
+            const Folds* later = nullptr;
+            for (const Folds& other : groups)
+                if (other.stage > group.stage && other.stage <= group.latest && *other.space == *group.space) later = &other;
+            if (!later) continue;
+            for (NodeId id : group.nodes) of(id).least_stage = later->stage;
+        }
+    }
+
+    bool fuses_with(NodeId user, NodeId input) {
+        return (is_elementwise(node(user)) || is_fold(node(user))) && joins(input, space_of(user));
+    }
+
+    /// What is read from memory by anyone is stored.
+    void mark_what_memory_holds() {
+        for (NodeId id : needed_) {
+            if (!is_elementwise(node(id))) of(id).stored = true;
+            for (NodeId input : node(id).inputs)
+                if (is_needed(input) && !fuses_with(id, input)) of(input).stored = true;
+        }
+    }
+
+    /// Moves the other elementwise nodes to the first stage that reads them, and marks those that later ones read too.
+    void sink_to_first_readers() {
+        std::vector<std::int32_t> first_reader(facts_.size(), std::numeric_limits<std::int32_t>::max());
+        for (NodeId id : std::views::reverse(needed_)) {
+            Facts& facts = of(id);
+            if (is_elementwise(node(id)) && !facts.stored) facts.stage = first_reader[static_cast<std::size_t>(id)];
+            for (NodeId input : node(id).inputs) {
+                std::int32_t& first = first_reader[static_cast<std::size_t>(input)];
+                first = std::min(first, facts.stage);
+            }
+        }
+        for (NodeId id : needed_)
+            for (NodeId input : node(id).inputs)
+                if (is_needed(input) && fuses_with(id, input) && of(input).stage < of(id).stage) of(input).crosses = true;
     }
 
     void find_values_to_store() {

@@ -11,7 +11,7 @@
 namespace cotape {
 namespace {
 
-constexpr std::int64_t longest_tile = 512;
+constexpr std::int64_t longest_tile = 1024;
 constexpr std::int64_t least_chunk = 32 * 1024;
 constexpr std::int64_t most_chunks = 32;
 /// Rows that each chunk folds at least, lest joining the folds cost as much as folding.
@@ -52,10 +52,13 @@ class FoldWalk {
                 outer /= axes_[i].extent;
             }
             std::int64_t length = std::min(count, inner.extent - within);
-            if (inner.reduced)
+            if (inner.reduced) {
                 fold_->kernel->take_run(elements, dtype, length, state + output, outputs_);
-            else
-                fold_->kernel->take_row(elements, dtype, length, state + output + within, outputs_);
+            } else {
+                std::int64_t rows = within == 0 && axes_.size() == 2 ? std::max<std::int64_t>(1, count / length) : 1;
+                fold_->kernel->take_rows(elements, dtype, rows, length, state + output + within, outputs_);
+                length *= rows;
+            }
             elements += static_cast<std::size_t>(length) * element_size;
             begin += length;
             count -= length;

@@ -51,8 +51,10 @@ using TileKernel = void (*)(const void* const* inputs, void* output, std::size_t
 /// plane by plane, `stride` apart.
 struct FoldKernel {
     int planes;
-    /// Takes `count` elements into as many outputs, one each. All of these outputs have taken in equally many before.
-    void (*take_row)(const void* x, Dtype dtype, std::int64_t count, double* state, std::int64_t stride);
+    /// Takes `rows` rows of `count` elements, one after the other, into `count` outputs, an element of each row into each.
+    /// All of these outputs have taken in equally many before.
+    void (*take_rows)(const void* x, Dtype dtype, std::int64_t rows, std::int64_t count, double* state,
+                      std::int64_t stride);
     /// Takes `count` elements into one output.
     void (*take_run)(const void* x, Dtype dtype, std::int64_t count, double* state, std::int64_t stride);
     /// Adds the state of other elements to `state`, for `outputs` outputs.

@@ -24,12 +24,29 @@ template <class T, class Term>
     return total;
 }
 
-void sum_row(const void* x, Dtype dtype, std::int64_t count, double* state, std::int64_t) {
+constexpr std::int64_t block = 32;
+
+/// Calls `body(first, count)` for blocks of columns, whose state then stays in registers for all rows.
+template <class Body>
+[[gnu::always_inline]] inline void for_blocks(std::int64_t count, Body body) {
+    std::int64_t first = 0;
+    for (; first + block <= count; first += block) body(first, block);
+    if (first < count) body(first, count - first);
+}
+
+void sum_rows(const void* x, Dtype dtype, std::int64_t rows, std::int64_t count, double* state, std::int64_t) {
     visit_floating(dtype, [&]<class T>(T) {
         run_vectorized([&]() __attribute__((always_inline)) {
-            const T* __restrict__ from = static_cast<const T*>(x);
-            double* __restrict__ sums = state;
-            for (std::int64_t i = 0; i < count; ++i) sums[i] += static_cast<double>(from[i]);
+            const T* from = static_cast<const T*>(x);
+            for_blocks(count, [&](std::int64_t first, std::int64_t width) __attribute__((always_inline)) {
+                double sums[block] = {};
+                for (std::int64_t i = 0; i < width; ++i) sums[i] = state[first + i];
+                for (std::int64_t row = 0; row < rows; ++row) {
+                    const T* elements = from + row * count + first;
+                    for (std::int64_t i = 0; i < width; ++i) sums[i] += static_cast<double>(elements[i]);
+                }
+                for (std::int64_t i = 0; i < width; ++i) state[first + i] = sums[i];
+            });
         });
     });
 }
@@ -60,14 +77,15 @@ struct ShiftedSums {
 
 double shift_at(double first) { return std::isfinite(first) ? first : 0; }
 
-void mean_row(const void* x, Dtype dtype, std::int64_t count, double* state, std::int64_t stride) {
-    if (dtype == Dtype::float32) return sum_row(x, dtype, count, state, stride);
+void mean_rows(const void* x, Dtype dtype, std::int64_t rows, std::int64_t count, double* state, std::int64_t stride) {
+    if (dtype == Dtype::float32) return sum_rows(x, dtype, rows, count, state, stride);
     const double* from = static_cast<const double*>(x);
     ShiftedSums sums(state, stride);
     double seen = sums.count[0];
     if (seen == 0) std::transform(from, from + count, sums.shift, shift_at);
-    for (std::int64_t i = 0; i < count; ++i) sums.sum[i] += from[i] - sums.shift[i];
-    std::fill_n(sums.count, count, seen + 1);
+    for (std::int64_t row = 0; row < rows; ++row, from += count)
+        for (std::int64_t i = 0; i < count; ++i) sums.sum[i] += from[i] - sums.shift[i];
+    std::fill_n(sums.count, count, seen + static_cast<double>(rows));
 }
 
 void mean_run(const void* x, Dtype dtype, std::int64_t count, double* state, std::int64_t stride) {
@@ -105,20 +123,30 @@ struct Moments {
     Moments(double* state, std::int64_t stride) : count(state), mean(state + stride), squares(state + 2 * stride) {}
 };
 
-void variance_row(const void* x, Dtype dtype, std::int64_t count, double* state, std::int64_t stride) {
+void variance_rows(const void* x, Dtype dtype, std::int64_t rows, std::int64_t count, double* state,
+                   std::int64_t stride) {
     visit_floating(dtype, [&]<class T>(T) {
         run_vectorized([&]() __attribute__((always_inline)) {
-            const T* __restrict__ from = static_cast<const T*>(x);
+            const T* from = static_cast<const T*>(x);
             Moments moments(state, stride);
-            double* __restrict__ mean = moments.mean;
-            double* __restrict__ squares = moments.squares;
-            double seen = moments.count[0] + 1, share = 1 / seen;
-            for (std::int64_t i = 0; i < count; ++i) {
-                double element = static_cast<double>(from[i]), distance = element - mean[i];
-                mean[i] += distance * share;
-                squares[i] += distance * (element - mean[i]);
-            }
-            std::fill_n(moments.count, count, seen);
+            double seen = moments.count[0];
+            for_blocks(count, [&](std::int64_t first, std::int64_t width) __attribute__((always_inline)) {
+                double mean[block] = {}, squares[block] = {};
+                for (std::int64_t i = 0; i < width; ++i) mean[i] = moments.mean[first + i];
+                for (std::int64_t i = 0; i < width; ++i) squares[i] = moments.squares[first + i];
+                for (std::int64_t row = 0; row < rows; ++row) {
+                    const T* elements = from + row * count + first;
+                    double share = 1 / (seen + static_cast<double>(row + 1));
+                    for (std::int64_t i = 0; i < width; ++i) {
+                        double element = static_cast<double>(elements[i]), distance = element - mean[i];
+                        mean[i] += distance * share;
+                        squares[i] += distance * (element - mean[i]);
+                    }
+                }
+                for (std::int64_t i = 0; i < width; ++i) moments.mean[first + i] = mean[i];
+                for (std::int64_t i = 0; i < width; ++i) moments.squares[first + i] = squares[i];
+            });
+            std::fill_n(moments.count, count, seen + static_cast<double>(rows));
         });
     });
 }
@@ -154,8 +182,8 @@ void finish_variance(double* state, std::int64_t outputs, std::int64_t stride, s
 
 } // namespace
 
-const FoldKernel sum_fold{1, sum_row, sum_run, join_sums, finish_sum};
-const FoldKernel mean_fold{3, mean_row, mean_run, join_means, finish_mean};
-const FoldKernel variance_fold{3, variance_row, variance_run, join_variances, finish_variance};
+const FoldKernel sum_fold{1, sum_rows, sum_run, join_sums, finish_sum};
+const FoldKernel mean_fold{3, mean_rows, mean_run, join_means, finish_mean};
+const FoldKernel variance_fold{3, variance_rows, variance_run, join_variances, finish_variance};
 
 } // namespace cotape

@@ -91,6 +91,28 @@ TEST_SUITE("core") {
         CHECK(fresh.item() == 2);
     }
 
+    TEST_CASE("a Var knows whether it is still recorded") {
+        Tape tape;
+        Var x = tape.variable(Tensor(1.0)), stale, gone;
+        {
+            Tape::Transaction transaction(tape);
+            stale = x + 1;
+            CHECK(stale.is_recorded());
+        }
+        {
+            Tape other;
+            gone = other.variable(Tensor(1.0));
+        }
+        Var later = x * 2;
+        CHECK(later.is_recorded());
+        CHECK(x.is_recorded());
+        CHECK_FALSE(stale.is_recorded());
+        CHECK_FALSE(gone.is_recorded());
+        CHECK_FALSE(Var().is_recorded());
+        tape.clear();
+        CHECK_FALSE(x.is_recorded());
+    }
+
     TEST_CASE("a Var that was rolled back is an error to use") {
         Tape tape;
         Var x = tape.variable(Tensor(1.0)), stale;
