@@ -1,13 +1,16 @@
 // Every work, step by step, and the cost of recording alone. The context lines name libraries, CPU and threads.
 
+#include <sstream>
+#include <string>
+
 #include <benchmark/benchmark.h>
 
 #include <cotape/core/gradients.hpp>
 #include <cotape/core/tape.hpp>
 #include <cotape/ops/activations.hpp>
 #include <cotape/ops/arithmetic.hpp>
+#include <cotape/ops/runtime_info.hpp>
 
-#include "surroundings.hpp"
 #include "works.hpp"
 
 namespace {
@@ -45,7 +48,11 @@ void record_only(benchmark::State& state) {
 int main(int argc, char** argv) {
     benchmark::Initialize(&argc, argv);
     if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-    for (const auto& [key, value] : surroundings()) benchmark::AddCustomContext(key, value);
+    std::istringstream lines(runtime_info());
+    for (std::string line; std::getline(lines, line);) {
+        std::size_t colon = line.find(": ");
+        benchmark::AddCustomContext(line.substr(0, colon), line.substr(colon + 2));
+    }
     for (const works::Work& work : works::all())
         benchmark::RegisterBenchmark(work.name, [&work](benchmark::State& state) { time_steps(state, work); })
             ->Unit(benchmark::kMicrosecond)->UseRealTime();

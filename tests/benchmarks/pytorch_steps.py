@@ -106,7 +106,7 @@ def main():
     versions = f"PyTorch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}"
     for line in torch.__config__.show().splitlines():
         if "Math Kernel Library" in line or "MKL-DNN" in line:
-            versions += ", " + line.strip(" -").split(" (")[0].split(" Product")[0]
+            versions += ", " + line.strip(" -").split(" (")[0].split("-Product")[0]
     print(versions, flush=True)
     for line in sys.stdin:
         times = []

@@ -12,7 +12,8 @@
 #include <fmt/format.h>
 #include <omp.h>
 
-#include "surroundings.hpp"
+#include <cotape/ops/runtime_info.hpp>
+
 #include "works.hpp"
 
 namespace {
@@ -60,8 +61,7 @@ int main(int argc, char** argv) {
     omp_set_num_threads(threads);
     if (list)
         for (const works::Work& work : works::all()) fmt::print("{}\t{}\t{}\n", work.name, work.title, work.parts);
-    if (information)
-        for (const auto& [key, value] : surroundings()) fmt::print("{}: {}\n", key, value);
+    if (information) fmt::print("{}", cotape::runtime_info());
     if (list || information) return 0;
 
     try {

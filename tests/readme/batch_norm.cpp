@@ -9,7 +9,7 @@ using namespace cotape;
 namespace {
 
 void print(const char* what, const nn::BatchNorm1d& layer) {
-    std::printf("%-34s mean %.4f, variance %.7f, batches %lld\n", what, layer.running_mean().at(0),
+    std::printf("%-34s mean %.4f, variance %.6f, batches %lld\n", what, layer.running_mean().at(0),
                 layer.running_variance().at(0), static_cast<long long>(layer.batches_seen()));
 }
 
