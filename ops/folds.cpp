@@ -24,28 +24,26 @@ template <class T, class Term>
     return total;
 }
 
-constexpr std::int64_t block = 32;
-
-/// Calls `body(first, count)` for blocks of columns, whose state then stays in registers for all rows.
+/// Calls `body.operator()<n>(first)` for all rows, n = 4 or 1 of them at a time: the state is then read and written once
+/// for four rows.
 template <class Body>
-[[gnu::always_inline]] inline void for_blocks(std::int64_t count, Body body) {
-    std::int64_t first = 0;
-    for (; first + block <= count; first += block) body(first, block);
-    if (first < count) body(first, count - first);
+[[gnu::always_inline]] inline void for_rows(std::int64_t rows, Body body) {
+    std::int64_t row = 0;
+    for (; row + 4 <= rows; row += 4) body.template operator()<4>(row);
+    for (; row < rows; ++row) body.template operator()<1>(row);
 }
 
 void sum_rows(const void* x, Dtype dtype, std::int64_t rows, std::int64_t count, double* state, std::int64_t) {
     visit_floating(dtype, [&]<class T>(T) {
         run_vectorized([&]() __attribute__((always_inline)) {
-            const T* from = static_cast<const T*>(x);
-            for_blocks(count, [&](std::int64_t first, std::int64_t width) __attribute__((always_inline)) {
-                double sums[block] = {};
-                for (std::int64_t i = 0; i < width; ++i) sums[i] = state[first + i];
-                for (std::int64_t row = 0; row < rows; ++row) {
-                    const T* elements = from + row * count + first;
-                    for (std::int64_t i = 0; i < width; ++i) sums[i] += static_cast<double>(elements[i]);
+            for_rows(rows, [&]<int n>(std::int64_t first) __attribute__((always_inline)) {
+                const T* __restrict__ from = static_cast<const T*>(x) + first * count;
+                double* __restrict__ sums = state;
+                for (std::int64_t i = 0; i < count; ++i) {
+                    double sum = sums[i];
+                    for (int row = 0; row < n; ++row) sum += static_cast<double>(from[row * count + i]);
+                    sums[i] = sum;
                 }
-                for (std::int64_t i = 0; i < width; ++i) state[first + i] = sums[i];
             });
         });
     });
@@ -127,24 +125,24 @@ void variance_rows(const void* x, Dtype dtype, std::int64_t rows, std::int64_t c
                    std::int64_t stride) {
     visit_floating(dtype, [&]<class T>(T) {
         run_vectorized([&]() __attribute__((always_inline)) {
-            const T* from = static_cast<const T*>(x);
             Moments moments(state, stride);
             double seen = moments.count[0];
-            for_blocks(count, [&](std::int64_t first, std::int64_t width) __attribute__((always_inline)) {
-                double mean[block] = {}, squares[block] = {};
-                for (std::int64_t i = 0; i < width; ++i) mean[i] = moments.mean[first + i];
-                for (std::int64_t i = 0; i < width; ++i) squares[i] = moments.squares[first + i];
-                for (std::int64_t row = 0; row < rows; ++row) {
-                    const T* elements = from + row * count + first;
-                    double share = 1 / (seen + static_cast<double>(row + 1));
-                    for (std::int64_t i = 0; i < width; ++i) {
-                        double element = static_cast<double>(elements[i]), distance = element - mean[i];
-                        mean[i] += distance * share;
-                        squares[i] += distance * (element - mean[i]);
+            for_rows(rows, [&]<int n>(std::int64_t first) __attribute__((always_inline)) {
+                const T* __restrict__ from = static_cast<const T*>(x) + first * count;
+                double* __restrict__ means = moments.mean;
+                double* __restrict__ squares = moments.squares;
+                double share[n];
+                for (int row = 0; row < n; ++row) share[row] = 1 / (seen + static_cast<double>(first + row + 1));
+                for (std::int64_t i = 0; i < count; ++i) {
+                    double mean = means[i], square = squares[i];
+                    for (int row = 0; row < n; ++row) {
+                        double element = static_cast<double>(from[row * count + i]), distance = element - mean;
+                        mean += distance * share[row];
+                        square += distance * (element - mean);
                     }
+                    means[i] = mean;
+                    squares[i] = square;
                 }
-                for (std::int64_t i = 0; i < width; ++i) moments.mean[first + i] = mean[i];
-                for (std::int64_t i = 0; i < width; ++i) moments.squares[first + i] = squares[i];
             });
             std::fill_n(moments.count, count, seen + static_cast<double>(rows));
         });
