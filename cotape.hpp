@@ -11,10 +11,11 @@
 #include <cotape/core/evaluate.hpp>
 #include <cotape/core/gradients.hpp>
 #include <cotape/core/graph_printing.hpp>
-#include <cotape/core/node_list.hpp>
+#include <cotape/core/node.hpp>
 #include <cotape/core/op.hpp>
 #include <cotape/core/shape.hpp>
 #include <cotape/core/small_vector.hpp>
+#include <cotape/core/stable_list.hpp>
 #include <cotape/core/state.hpp>
 #include <cotape/core/tape.hpp>
 #include <cotape/core/tensor.hpp>

@@ -103,7 +103,7 @@ void Tape::clear() {
     rollbacks_.clear();
     nodes_.truncate(0);
     std::ranges::fill(hashed_, -1);
-    computed_.clear();
+    computed_.truncate(0);
     readings_.clear();
     proposals_.clear();
 }
@@ -174,20 +174,9 @@ Var Tape::proposed(const State& state, Where where) {
     return variable(state, where);
 }
 
-const Tensor& Tape::computed(NodeId id) const {
-    static const Tensor none;
-    std::size_t i = static_cast<std::size_t>(id);
-    return i < computed_.size() ? computed_[i] : none;
-}
+const Tensor& Tape::computed(NodeId id) const { return computed_[static_cast<std::size_t>(id)]; }
 
-void Tape::set_computed(NodeId id, Tensor value) {
-    std::size_t i = static_cast<std::size_t>(id);
-    if (i >= computed_.size()) {
-        if (i >= computed_.capacity()) computed_.reserve(std::max<std::size_t>(64, 2 * nodes_.size()));
-        computed_.resize(nodes_.size());
-    }
-    computed_[i] = std::move(value);
-}
+void Tape::set_computed(NodeId id, Tensor value) { computed_[static_cast<std::size_t>(id)] = std::move(value); }
 
 // -- Recording -------------------------------------------------------------------------------------------------------
 
@@ -231,6 +220,7 @@ NodeId Tape::record_node(const Op& op, std::span<const NodeId> inputs, const Att
     }
     if (2 * (nodes_.size() + 1) > hashed_.size()) rehash(std::max<std::size_t>(64, 4 * hashed_.size()));
     NodeId id = static_cast<NodeId>(nodes_.size());
+    computed_.append();
     Node& node = nodes_.append();
     node.op = &op;
     node.inputs = SmallVector<NodeId, 4>(inputs.begin(), inputs.end());
@@ -291,7 +281,7 @@ void Tape::roll_back(std::size_t nodes, std::size_t readings, std::vector<Propos
     proposals_ = std::move(proposals);
     if (nodes_.size() <= nodes) return;
     nodes_.truncate(nodes);
-    if (computed_.size() > nodes) computed_.resize(nodes);
+    computed_.truncate(nodes);
     rehash(hashed_.size());
     NodeId size = static_cast<NodeId>(nodes);
     while (!rollbacks_.empty() && rollbacks_.back().size >= size) rollbacks_.pop_back();

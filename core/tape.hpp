@@ -7,8 +7,9 @@
 #include <thread>
 #include <vector>
 
-#include <cotape/core/node_list.hpp>
+#include <cotape/core/node.hpp>
 #include <cotape/core/op.hpp>
+#include <cotape/core/stable_list.hpp>
 #include <cotape/core/state.hpp>
 #include <cotape/core/var.hpp>
 
@@ -138,9 +139,10 @@ class Tape {
     /// Of growing generation and growing size: a rollback to fewer nodes covers those before it.
     std::vector<Rollback> rollbacks_;
     std::thread::id thread_ = std::this_thread::get_id();
-    NodeList nodes_;
+    StableList<Node> nodes_;
     std::vector<NodeId> hashed_;
-    std::vector<Tensor> computed_;
+    /// The value of each node, empty where it has not been computed.
+    StableList<Tensor> computed_;
     std::vector<std::string> modules_{""};
     Context context_;
     std::vector<Reading> readings_;

@@ -1,14 +1,16 @@
-#include <cotape/core/node_list.hpp>
+#include <cotape/core/stable_list.hpp>
 
 #include <vector>
 
 #include <doctest/doctest.h>
 
+#include <cotape/core/node.hpp>
+
 using namespace cotape;
 
 TEST_SUITE("core") {
-    TEST_CASE("a node list grows without moving its nodes") {
-        NodeList nodes;
+    TEST_CASE("a stable list grows without moving its elements") {
+        StableList<Node> nodes;
         std::vector<const Node*> addresses;
         for (NodeId id = 0; id < 5000; ++id) {
             nodes.append().derivative_of = id;
@@ -21,8 +23,8 @@ TEST_SUITE("core") {
         }
     }
 
-    TEST_CASE("a node list that is truncated takes new nodes in the place of the old") {
-        NodeList nodes;
+    TEST_CASE("a stable list that is truncated takes new elements in the place of the old") {
+        StableList<Node> nodes;
         for (int i = 0; i < 100; ++i) nodes.append();
         const Node* address = &nodes[40];
         nodes.truncate(40);
