@@ -22,6 +22,7 @@ BroadcastReader::BroadcastReader(const Tensor& tensor, const Shape& shape)
             axes_.push_back({shape[i], kept ? stride : 0});
         }
     }
+    index_.resize(axes_.size());
     period_ = element_count(shape);
     if (axes_[0].stride == 0) period_ /= axes_[0].extent;
 }
@@ -30,56 +31,59 @@ std::int64_t BroadcastReader::run() const {
     return axes_.empty() ? std::numeric_limits<std::int64_t>::max() : axes_.back().extent;
 }
 
-std::int64_t BroadcastReader::locate(std::int64_t position, SmallVector<std::int64_t, 4>& index) const {
+std::int64_t BroadcastReader::locate(std::int64_t position) {
     std::int64_t offset = 0;
     for (std::size_t axis = axes_.size() - 1; axis > 0; --axis) {
         std::int64_t outer = position / axes_[axis].extent;
-        index[axis] = position - outer * axes_[axis].extent;
+        index_[axis] = position - outer * axes_[axis].extent;
         position = outer;
-        offset += index[axis] * axes_[axis].stride;
+        offset += index_[axis] * axes_[axis].stride;
     }
-    index[0] = position;
+    index_[0] = position;
     return offset + position * axes_[0].stride;
+}
+
+void BroadcastReader::reserve(std::int64_t count) {
+    std::size_t bytes = axes_.empty() ? 0 : static_cast<std::size_t>(count) * element_size_;
+    if (buffer_.size() < bytes) buffer_.resize(bytes);
 }
 
 const void* BroadcastReader::read(std::int64_t begin, std::int64_t count) {
     if (axes_.empty()) return elements_ + static_cast<std::size_t>(begin) * element_size_;
-    SmallVector<std::int64_t, 4> index(axes_.size());
-    std::int64_t offset = locate(begin, index);
-    bool within_run = index.back() + count <= axes_.back().extent, one_element = within_run && axes_.back().stride == 0;
+    std::int64_t offset = locate(begin);
+    bool within_run = index_.back() + count <= axes_.back().extent, one_element = within_run && axes_.back().stride == 0;
     if (within_run && !one_element) return elements_ + static_cast<std::size_t>(offset) * element_size_;
 
     std::int64_t source = one_element ? offset : begin % period_;
     if (held_.one_element == one_element && held_.begin == source && held_.count >= count) return buffer_.data();
-    std::size_t bytes = static_cast<std::size_t>(count) * element_size_;
-    if (buffer_.size() < bytes) buffer_.resize(bytes);
+    reserve(count);
     if (element_size_ == 4)
-        expand<std::uint32_t>(offset, index, count);
+        expand<std::uint32_t>(offset, count);
     else
-        expand<std::uint64_t>(offset, index, count);
+        expand<std::uint64_t>(offset, count);
     held_ = {one_element, source, count};
     return buffer_.data();
 }
 
 template <class Bits>
-void BroadcastReader::expand(std::int64_t offset, SmallVector<std::int64_t, 4>& index, std::int64_t count) {
+void BroadcastReader::expand(std::int64_t offset, std::int64_t count) {
     const Bits* source = reinterpret_cast<const Bits*>(elements_);
     Bits* target = reinterpret_cast<Bits*>(buffer_.data());
     const Axis inner = axes_.back();
     while (count > 0) {
-        std::int64_t run = std::min(count, inner.extent - index.back());
+        std::int64_t run = std::min(count, inner.extent - index_.back());
         if (inner.stride == 0)
             std::fill(target, target + run, source[offset]);
         else
             std::copy(source + offset, source + offset + run, target);
         target += run;
         count -= run;
-        index.back() += run;
+        index_.back() += run;
         offset += run * inner.stride;
-        for (std::size_t axis = axes_.size() - 1; axis > 0 && index[axis] == axes_[axis].extent; --axis) {
-            offset += axes_[axis - 1].stride - index[axis] * axes_[axis].stride;
-            index[axis] = 0;
-            ++index[axis - 1];
+        for (std::size_t axis = axes_.size() - 1; axis > 0 && index_[axis] == axes_[axis].extent; --axis) {
+            offset += axes_[axis - 1].stride - index_[axis] * axes_[axis].stride;
+            index_[axis] = 0;
+            ++index_[axis - 1];
         }
     }
 }

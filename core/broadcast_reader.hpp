@@ -19,14 +19,17 @@ class BroadcastReader {
     /// stays within such a run copies nothing.
     std::int64_t run() const;
 
+    /// Makes room for reads of up to `count` elements, which then do not throw.
+    void reserve(std::int64_t count);
+
     /// The elements from row-major position `begin` of the broadcast shape on, `count` of them; valid until the next call.
     const void* read(std::int64_t begin, std::int64_t count);
 
   private:
-    /// Where the element at a position of the broadcast shape is in the tensor; `index` becomes its index along each axis.
-    std::int64_t locate(std::int64_t position, SmallVector<std::int64_t, 4>& index) const;
+    /// Where the element at a position of the broadcast shape is in the tensor; `index_` becomes its index along each axis.
+    std::int64_t locate(std::int64_t position);
     template <class Bits>
-    void expand(std::int64_t offset, SmallVector<std::int64_t, 4>& index, std::int64_t count);
+    void expand(std::int64_t offset, std::int64_t count);
 
     struct Axis {
         std::int64_t extent;
@@ -37,6 +40,7 @@ class BroadcastReader {
     std::size_t element_size_;
     /// Outermost first; adjacent axes that are both kept or both stretched are one. Empty for "in place".
     SmallVector<Axis, 4> axes_;
+    SmallVector<std::int64_t, 4> index_;
     /// After how many elements the pattern repeats.
     std::int64_t period_ = 0;
     std::vector<std::byte> buffer_;

@@ -41,7 +41,11 @@ class Pool {
                 return buffer;
             }
         }
-        void* buffer = ::operator new(size.bytes, std::align_val_t(alignment));
+        void* buffer = ::operator new(size.bytes, std::align_val_t(alignment), std::nothrow);
+        if (!buffer) { // what is kept for other sizes may be what is missing
+            trim();
+            buffer = ::operator new(size.bytes, std::align_val_t(alignment));
+        }
         std::lock_guard lock(mutex_);
         count_taken(size.bytes);
         return static_cast<std::byte*>(buffer);

@@ -39,16 +39,6 @@ std::vector<NodeId> nodes_to_compute(const Tape& tape, std::span<const Var> vars
     return needed;
 }
 
-std::optional<std::int64_t> first_non_finite(const Tensor& value) {
-    if (!is_floating(value.dtype())) return std::nullopt;
-    return visit_floating(value.dtype(), [&]<class T>(T) -> std::optional<std::int64_t> {
-        std::span<const T> elements = value.elements<T>();
-        auto found = std::ranges::find_if_not(elements, [](T element) { return std::isfinite(element); });
-        if (found == elements.end()) return std::nullopt;
-        return found - elements.begin();
-    });
-}
-
 std::string range_of(const Tensor& value) {
     if (value.size() == 0) return to_string(value.type());
     double low = INFINITY, high = -INFINITY;

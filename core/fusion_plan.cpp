@@ -15,25 +15,25 @@ namespace {
 /// A value is computed again, instead of stored, up to this many additions from at most one value read from memory.
 constexpr int cheap_cost = 6;
 
-bool is_elementwise(const Node& node) {
-    return node.op->kind == OpKind::elementwise && node.inputs.size() <= most_step_operands;
-}
 bool is_fold(const Node& node) { return node.op->kind == OpKind::reduction && node.op->fold; }
 
 class Planner {
   public:
     Planner(const Tape& tape, std::span<const NodeId> needed, std::span<const NodeId> requested)
         : tape_(tape), needed_(needed), facts_(static_cast<std::size_t>(needed.back()) + 1) {
-        for (NodeId id : needed_) of(id).needed = true;
+        for (NodeId id : needed_) {
+            of(id).needed = true;
+            of(id).elementwise = fits_a_step(node(id));
+        }
         for (NodeId id : requested)
             if (id <= needed_.back()) of(id).stored = of(id).requested = true;
     }
 
     FusionPlan plan() {
+        mark_what_memory_holds();
         assign_stages();
         delay_folds();
         assign_stages();
-        mark_what_memory_holds();
         sink_to_first_readers();
         find_values_to_store();
         gather_roots();
@@ -47,6 +47,8 @@ class Planner {
     /// What the planner knows of a node.
     struct Facts {
         bool needed = false;
+        /// Can be a step of a group.
+        bool elementwise = false;
         bool requested = false;
         /// Its value is put into memory: always so but for elementwise nodes that only their own group reads.
         bool stored = false;
@@ -64,17 +66,28 @@ class Planner {
     Facts& of(NodeId id) { return facts_[static_cast<std::size_t>(id)]; }
     const Node& node(NodeId id) const { return tape_.node(id); }
     bool is_needed(NodeId id) { return of(id).needed; }
+    bool is_elementwise(NodeId id) { return of(id).elementwise; }
+
+    /// Elementwise, with a tile kernel and few inputs, all of its output's element type.
+    bool fits_a_step(const Node& candidate) const {
+        const Op& op = *candidate.op;
+        bool has_tiles = candidate.type.dtype == Dtype::float32 ? op.tile_float32 : op.tile_float64;
+        return op.kind == OpKind::elementwise && has_tiles && candidate.inputs.size() <= most_step_operands &&
+               std::ranges::all_of(candidate.inputs, [&](NodeId input) {
+                   return node(input).type.dtype == candidate.type.dtype;
+               });
+    }
 
     /// An input that can be computed in the same group as `user`, an elementwise node or a fold.
     bool joins(NodeId input, const Type& space) {
-        return is_needed(input) && is_elementwise(node(input)) && node(input).type == space;
+        return is_needed(input) && is_elementwise(input) && node(input).type == space;
     }
 
     const Type& space_of(NodeId id) { return is_fold(node(id)) ? node(node(id).inputs[0]).type : node(id).type; }
 
     /// The first stage in which a value can be read from memory.
     std::int32_t available(NodeId id) {
-        if (!is_needed(id)) return 0;
+        if (!is_needed(id) || node(id).op->kind == OpKind::source) return 0;
         if (node(id).op->kind == OpKind::view) return of(id).stage;
         return of(id).stage + 1;
     }
@@ -109,33 +122,43 @@ class Planner {
             std::vector<NodeId> nodes;
         };
         std::vector<Folds> groups;
+        std::unordered_map<std::int32_t, std::vector<std::size_t>> groups_of_stage;
         for (NodeId id : needed_) {
             if (!is_fold(node(id))) continue;
-            auto found = std::ranges::find_if(groups, [&](const Folds& group) {
-                return group.stage == of(id).stage && *group.space == space_of(id);
-            });
-            if (found == groups.end()) found = groups.insert(found, {&space_of(id), of(id).stage, last_stage, {}});
-            found->latest = std::min(found->latest, latest[static_cast<std::size_t>(id)]);
-            found->nodes.push_back(id);
+            std::vector<std::size_t>& candidates = groups_of_stage[of(id).stage];
+            auto found = std::ranges::find_if(candidates, [&](std::size_t i) { return *groups[i].space == space_of(id); });
+            if (found == candidates.end()) {
+                found = candidates.insert(found, groups.size());
+                groups.push_back({&space_of(id), of(id).stage, last_stage, {}});
+            }
+            Folds& group = groups[*found];
+            group.latest = std::min(group.latest, latest[static_cast<std::size_t>(id)]);
+            group.nodes.push_back(id);
         }
+        for (NodeId id : needed_) // a group that stores values reads its inputs anyway: its folds are best left there
+            if (auto found = groups_of_stage.find(of(id).stage);
+                is_elementwise(id) && of(id).stored && found != groups_of_stage.end())
+                for (std::size_t i : found->second)
+                    if (*groups[i].space == node(id).type) groups[i].latest = groups[i].stage;
         std::ranges::sort(groups, std::ranges::greater(), &Folds::stage);
-        for (const Folds& group : groups) {
+        for (Folds& group : groups) {
             const Folds* later = nullptr;
             for (const Folds& other : groups)
                 if (other.stage > group.stage && other.stage <= group.latest && *other.space == *group.space) later = &other;
             if (!later) continue;
+            group.stage = later->stage;
             for (NodeId id : group.nodes) of(id).least_stage = later->stage;
         }
     }
 
     bool fuses_with(NodeId user, NodeId input) {
-        return (is_elementwise(node(user)) || is_fold(node(user))) && joins(input, space_of(user));
+        return (is_elementwise(user) || is_fold(node(user))) && joins(input, space_of(user));
     }
 
     /// What is read from memory by anyone is stored.
     void mark_what_memory_holds() {
         for (NodeId id : needed_) {
-            if (!is_elementwise(node(id))) of(id).stored = true;
+            if (!is_elementwise(id)) of(id).stored = true;
             for (NodeId input : node(id).inputs)
                 if (is_needed(input) && !fuses_with(id, input)) of(input).stored = true;
         }
@@ -146,7 +169,7 @@ class Planner {
         std::vector<std::int32_t> first_reader(facts_.size(), std::numeric_limits<std::int32_t>::max());
         for (NodeId id : std::views::reverse(needed_)) {
             Facts& facts = of(id);
-            if (is_elementwise(node(id)) && !facts.stored) facts.stage = first_reader[static_cast<std::size_t>(id)];
+            if (is_elementwise(id) && !facts.stored) facts.stage = first_reader[static_cast<std::size_t>(id)];
             for (NodeId input : node(id).inputs) {
                 std::int32_t& first = first_reader[static_cast<std::size_t>(input)];
                 first = std::min(first, facts.stage);
@@ -159,7 +182,7 @@ class Planner {
 
     void find_values_to_store() {
         for (NodeId id : needed_) {
-            if (!is_elementwise(node(id))) continue;
+            if (!is_elementwise(id)) continue;
             Facts& facts = of(id);
             facts.cost = node(id).op->cost;
             for (NodeId input : node(id).inputs) {
@@ -181,7 +204,7 @@ class Planner {
         std::unordered_map<std::uint64_t, std::vector<std::int32_t>> groups_of_key;
         for (NodeId id : needed_) {
             const Node& current = node(id);
-            if (!(is_elementwise(current) && of(id).stored) && !is_fold(current)) continue;
+            if (!(is_elementwise(id) && of(id).stored) && !is_fold(current)) continue;
             const Type& space = space_of(id);
             std::uint64_t key = static_cast<std::uint64_t>(of(id).stage);
             for (std::int64_t extent : space.shape) key = mix_hash(key, static_cast<std::uint64_t>(extent));
@@ -279,22 +302,24 @@ class Planner {
         }
     }
 
+    static int rank_of(OpKind kind) { return kind == OpKind::source ? 0 : kind == OpKind::view ? 1 : 2; }
+
     void order_units() {
         struct Key {
             std::int32_t stage;
-            bool after_views;
+            int rank; // sources first, then views of what is there, then all that computes
             NodeId first;
         };
         std::vector<std::pair<Key, PlanUnit>> ordered;
         for (NodeId id : needed_)
-            if (!is_elementwise(node(id)) && !is_fold(node(id)))
-                ordered.push_back({{of(id).stage, node(id).op->kind != OpKind::view, id}, {.node = id, .dying = {}}});
+            if (!is_elementwise(id) && !is_fold(node(id)))
+                ordered.push_back({{of(id).stage, rank_of(node(id).op->kind), id}, {.node = id, .dying = {}}});
         for (std::size_t group = 0; group < plan_.groups.size(); ++group)
-            ordered.push_back({{stages_[group], true, roots_[group].front()},
+            ordered.push_back({{stages_[group], 2, roots_[group].front()},
                                {.group = static_cast<std::int32_t>(group), .dying = {}}});
         std::ranges::sort(ordered, [](const auto& a, const auto& b) {
-            return std::tie(a.first.stage, a.first.after_views, a.first.first) <
-                   std::tie(b.first.stage, b.first.after_views, b.first.first);
+            return std::tie(a.first.stage, a.first.rank, a.first.first) <
+                   std::tie(b.first.stage, b.first.rank, b.first.first);
         });
         for (auto& [key, unit] : ordered) plan_.units.push_back(std::move(unit));
     }

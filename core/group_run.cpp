@@ -161,7 +161,10 @@ class GroupRun {
             : run_(run), operands_(run.group_.loads.size() + static_cast<std::size_t>(run.group_.slots)) {
             const Group& group = run.group_;
             for (const GroupLoad& load : group.loads)
-                if (!load.in_place) readers_.emplace_back(run.tape_.computed(load.node), group.space.shape);
+                if (!load.in_place) {
+                    readers_.emplace_back(run.tape_.computed(load.node), group.space.shape);
+                    readers_.back().reserve(run.tile_); // a tile that does not fit would throw in a parallel region
+                }
             std::size_t tile_bytes = (static_cast<std::size_t>(run.tile_) * run.element_size_ + 63) / 64 * 64;
             scratch_ = allocate_buffer(tile_bytes * static_cast<std::size_t>(group.slots));
             for (std::size_t slot = 0; slot < static_cast<std::size_t>(group.slots); ++slot)

@@ -1,5 +1,8 @@
 #include <cotape/core/shape.hpp>
 
+#include <cmath>
+#include <limits>
+
 #include <fmt/format.h>
 
 #include <cotape/core/error.hpp>
@@ -27,6 +30,25 @@ std::int64_t element_count(const Shape& shape) {
     std::int64_t count = 1;
     for (std::int64_t extent : shape) count *= extent;
     return count;
+}
+
+std::int64_t checked_element_count(const Shape& shape, const std::string& operation) {
+    std::int64_t count = 1;
+    bool zero = false;
+    for (std::int64_t extent : shape) {
+        if (extent < 0) throw ShapeError(fmt::format("{}: negative extent in {}", operation, to_string(shape)));
+        if (extent == 0)
+            zero = true;
+        else if (__builtin_mul_overflow(count, extent, &count) || count > std::numeric_limits<std::int64_t>::max() / 8)
+            throw ShapeError(fmt::format("{}: {} has more elements than can be addressed", operation, to_string(shape)));
+    }
+    return zero ? 0 : count;
+}
+
+void require_representable(double number, Dtype dtype, const std::string& operation) {
+    bool whole = std::trunc(number) == number && std::abs(number) < 0x1p63;
+    if (dtype == Dtype::int64 && !whole)
+        throw DtypeError(fmt::format("{}: cannot use {} with int64 elements", operation, number));
 }
 
 Shape broadcast(const Shape& a, const Shape& b, const std::string& operation) {

@@ -1,7 +1,6 @@
 #include <cotape/core/tape.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <mutex>
 
@@ -144,11 +143,14 @@ void Tape::bind(const State& state, Var value) {
     if (!(value.shape() == state.type().shape))
         throw ShapeError(fmt::format("bind: the state holds {}, got {}", to_string(state.type()),
                                      to_string(value.type())));
+    if (!is_floating(value.dtype()))
+        throw DtypeError(fmt::format("bind: needs a floating value, got {}", to_string(value.type())));
     if (reading(state)) throw TapeError("bind: the tape has read the state already");
     readings_.push_back({state, value.id(), state.version()});
 }
 
 Var Tape::full(const Shape& shape, double value, Dtype dtype, Where where) {
+    require_representable(value, dtype, "full");
     Type type{shape, dtype};
     return var(record_node(full_op, {}, {{"value", value}}, &type, where));
 }
@@ -213,11 +215,14 @@ NodeId Tape::record_node(const Op& op, std::span<const NodeId> inputs, const Att
 
     Type inferred;
     if (!type) {
+        if (!op.type || !op.kernel)
+            throw ValueError(fmt::format("{}: the op has no {}", op.name, op.type ? "kernel" : "shape rule"));
         SmallVector<const Type*, 4> types;
         for (NodeId input : inputs) types.push_back(&node(input).type);
         inferred = op.type({op, attributes, types});
         type = &inferred;
     }
+    checked_element_count(type->shape, op.name);
     if (2 * (nodes_.size() + 1) > hashed_.size()) rehash(std::max<std::size_t>(64, 4 * hashed_.size()));
     NodeId id = static_cast<NodeId>(nodes_.size());
     computed_.append();
@@ -230,7 +235,10 @@ NodeId Tape::record_node(const Op& op, std::span<const NodeId> inputs, const Att
     node.module = context_.module;
     node.derivative_of = context_.derivative_of;
     node.hash = hash;
-    node.signature = mix_hash(op.kind == OpKind::source ? 0 : hash, static_cast<std::uint64_t>(type->dtype));
+    TileKernel tile = type->dtype == Dtype::float32 ? op.tile_float32 : op.tile_float64;
+    node.signature = mix_hash(op.kind == OpKind::source ? 1 : hash, static_cast<std::uint64_t>(type->dtype));
+    node.signature = mix_hash(node.signature, reinterpret_cast<std::uintptr_t>(tile)); // another op may come to lie there
+    node.signature = mix_hash(node.signature, reinterpret_cast<std::uintptr_t>(op.fold));
     for (std::int64_t extent : type->shape) node.signature = mix_hash(node.signature, static_cast<std::uint64_t>(extent));
     insert_hashed(id);
     return id;
@@ -248,9 +256,7 @@ Var record(const Op& op, std::span<const Operand> inputs, const Attributes& attr
         SmallVector<NodeId, 4> ids;
         for (const Operand& input : inputs) {
             if (!input.var) {
-                if (first->var.dtype() == Dtype::int64 &&
-                    !(std::trunc(input.number) == input.number && std::abs(input.number) < 0x1p63))
-                    throw DtypeError(fmt::format("{}: cannot use {} with int64 elements", op.name, input.number));
+                require_representable(input.number, first->var.dtype(), op.name);
                 ids.push_back(tape.full({}, input.number, first->var.dtype(), first->where).id());
             } else if (&input.var.tape() == &tape) {
                 input.var.node();

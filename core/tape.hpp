@@ -67,6 +67,8 @@ class Tape {
     const Node& node(NodeId id) const { return nodes_[static_cast<std::size_t>(id)]; }
     Var var(NodeId id) const { return Var(anchor_, anchor_->generation, id); }
     const TapeOptions& options() const { return options_; }
+    /// Whether a module, a composed function or a derivative is being recorded.
+    bool in_scope() const { return context_.fixed_where; }
     /// The dotted path of the module that a node was recorded under; empty outside all modules.
     const std::string& module_path(const Node& node) const { return modules_[static_cast<std::size_t>(node.module)]; }
 

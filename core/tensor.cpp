@@ -1,6 +1,7 @@
 #include <cotape/core/tensor.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include <fmt/format.h>
@@ -24,21 +25,6 @@ void require_int64(const char* operation, double value) {
         throw ValueError(fmt::format("{}: {} is not an int64", operation, value));
 }
 
-/// The element count of a shape nobody has checked yet.
-std::int64_t checked_element_count(const Type& type) {
-    std::int64_t count = 1;
-    bool zero = false;
-    for (std::int64_t extent : type.shape) {
-        if (extent < 0) throw ShapeError(fmt::format("tensor: negative extent in {}", to_string(type.shape)));
-        if (extent == 0)
-            zero = true;
-        else if (__builtin_mul_overflow(count, extent, &count) ||
-                 count > std::numeric_limits<std::int64_t>::max() / 8)
-            throw ShapeError(fmt::format("tensor: {} has more elements than can be addressed", to_string(type.shape)));
-    }
-    return zero ? 0 : count;
-}
-
 } // namespace
 
 template <class T>
@@ -52,7 +38,7 @@ Tensor Tensor::of(const Shape& shape, std::span<const T> elements) {
 }
 
 Tensor Tensor::full(const Shape& shape, double value, Dtype dtype) {
-    if (dtype == Dtype::int64) require_int64("full", value);
+    require_representable(value, dtype, "full");
     MutableTensor result({shape, dtype});
     visit_dtype(dtype, [&]<class T>(T) { std::ranges::fill(result.elements<T>(), static_cast<T>(value)); });
     return std::move(result).freeze();
@@ -95,7 +81,7 @@ double Tensor::at(std::int64_t position) const {
 }
 
 Tensor Tensor::reshaped(const Shape& shape) const {
-    if (checked_element_count({shape, dtype()}) != size_)
+    if (checked_element_count(shape, "reshape") != size_)
         throw ShapeError(fmt::format("reshape: cannot make {} of {}", to_string(shape), to_string(this->shape())));
     Tensor result = *this;
     result.type_.shape = shape;
@@ -119,9 +105,19 @@ Tensor Tensor::as(Dtype dtype) const {
 }
 
 MutableTensor::MutableTensor(Type type) {
-    tensor_.size_ = checked_element_count(type);
+    tensor_.size_ = checked_element_count(type.shape, "tensor");
     tensor_.type_ = std::move(type);
     tensor_.storage_ = allocate_buffer(tensor_.bytes());
+}
+
+std::optional<std::int64_t> first_non_finite(const Tensor& value) {
+    if (!is_floating(value.dtype())) return std::nullopt;
+    return visit_floating(value.dtype(), [&]<class T>(T) -> std::optional<std::int64_t> {
+        std::span<const T> elements = value.elements<T>();
+        auto found = std::ranges::find_if_not(elements, [](T element) { return std::isfinite(element); });
+        if (found == elements.end()) return std::nullopt;
+        return found - elements.begin();
+    });
 }
 
 } // namespace cotape

@@ -4,6 +4,7 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -91,6 +92,9 @@ class Tensor {
     std::int64_t size_ = 0;
     std::shared_ptr<std::byte> storage_;
 };
+
+/// The row-major position of the first NaN or infinity, if there is one.
+std::optional<std::int64_t> first_non_finite(const Tensor& value);
 
 /// A tensor under construction: its storage, not yet filled, comes from a pool that recycles buffers between steps.
 /// A kernel fills `data` and returns `std::move(result).freeze()`; nobody else ever sees unfinished elements.

@@ -3,6 +3,7 @@
 // Expect: the gradient check of the batch-normalised net passes; from the first epoch on that net is far ahead, and a
 // little better still in evaluation mode, where the statistics of the whole training set normalise.
 
+#include <cstdio>
 #include <fstream>
 
 #include <fmt/format.h>
@@ -102,7 +103,9 @@ int main(int argc, char** argv) {
     Options options;
     if (std::optional<int> status = comparison::parse(argc, argv, options)) return *status;
     try {
-        return run(options);
+        int status = run(options);
+        if (std::fflush(stdout) != 0) throw DataError("write: standard output could not be written in full");
+        return status;
     } catch (const std::exception& error) {
         fmt::print(stderr, "mnist_batchnorm: {}\n", error.what());
         return 1;

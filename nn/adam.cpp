@@ -18,7 +18,7 @@ Adam::Adam(std::string name, bool decoupled_decay, Module& model, const AdamOpti
 
 Var Adam::update(const Slot& slot, Var parameter, Var gradient, Var rate) {
     Tape& tape = parameter.tape();
-    double decay = options_.weight_decay, t = static_cast<double>(steps());
+    double decay = options_.weight_decay, t = static_cast<double>(slot.steps);
     if (decay != 0 && decoupled_decay_) parameter = parameter * (1 - rate * decay);
     if (decay != 0 && !decoupled_decay_) gradient = gradient + decay * parameter;
 

@@ -10,7 +10,7 @@ struct AdamOptions {
     double beta1 = 0.9;
     double beta2 = 0.999;
     double epsilon = 1e-8;
-    /// Adam adds weight_decay * parameter to the gradient; AdamW shrinks the parameter by learning_rate * weight_decay.
+    /// Adds weight_decay * parameter to the gradient.
     double weight_decay = 0;
 };
 
@@ -28,11 +28,21 @@ class Adam : public Optimizer {
     bool decoupled_decay_;
 };
 
+struct AdamWOptions {
+    double learning_rate = 0.001;
+    double beta1 = 0.9;
+    double beta2 = 0.999;
+    double epsilon = 1e-8;
+    /// Each step shrinks the parameter by learning_rate * weight_decay.
+    double weight_decay = 0.01;
+};
+
 /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
 class AdamW : public Adam {
   public:
-    explicit AdamW(Module& model, const AdamOptions& options = {.weight_decay = 0.01})
-        : Adam("AdamW", true, model, options) {}
+    explicit AdamW(Module& model, const AdamWOptions& options = {})
+        : Adam("AdamW", true, model,
+               {options.learning_rate, options.beta1, options.beta2, options.epsilon, options.weight_decay}) {}
 };
 
 } // namespace cotape::nn

@@ -118,9 +118,11 @@ void BatchNorm::warn_once_if_untrained() {
 }
 
 void BatchNorm::set_running_statistics(Tensor mean, Tensor variance) {
-    if (!(variance.type() == running_variance_.type()) || !(mean.type() == running_mean_.type()))
-        throw ShapeError(fmt::format("{}: running statistics must be {}, got {} and {}", name_,
-                                     to_string(running_mean_.type()), to_string(mean.type()), to_string(variance.type())));
+    const Type& required = running_mean_.type();
+    std::string mismatch = fmt::format("{}: running statistics must be {}, got {} and {}", name_, to_string(required),
+                                       to_string(mean.type()), to_string(variance.type()));
+    if (mean.dtype() != required.dtype || variance.dtype() != required.dtype) throw DtypeError(mismatch);
+    if (!(mean.shape() == required.shape) || !(variance.shape() == required.shape)) throw ShapeError(mismatch);
     std::span<const float> variances = variance.elements<float>();
     auto negative = std::ranges::find_if(variances, [](float value) { return !(value >= 0); });
     if (negative != variances.end())

@@ -62,8 +62,13 @@ class NameParts : public Visitor {
 
 Var Module::operator()(Var x, Where where) {
     name_parts();
-    Tape::ModuleScope scope(x.tape(), name_, where);
-    return forward(x);
+    Tape& tape = x.tape();
+    std::optional<Tape::Transaction> whole; // of the outermost module: it is recorded in full, or not at all
+    if (!tape.in_scope()) whole.emplace(tape);
+    Tape::ModuleScope scope(tape, name_, where);
+    Var y = forward(x);
+    if (whole) whole->keep();
+    return y;
 }
 
 void Module::name_parts() {

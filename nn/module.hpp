@@ -51,7 +51,7 @@ class Module {
     virtual ~Module() = default;
 
     /// Records the module applied to `x` on x's tape, under the module's path and the caller's line. What the forward pass
-    /// proposes (running statistics) changes nothing until the tape is committed.
+    /// proposes (running statistics) changes nothing until the tape is committed. Where it throws, the tape is as before.
     Var operator()(Var x, Where where = Where::current());
 
     /// Shows every parameter, statistic and part to `visitor`, always in the same order.

@@ -17,7 +17,7 @@ Optimizer::Optimizer(std::string name, Module& model, double learning_rate, std:
     : name_(std::move(name)), state_names_(std::move(state_names)) {
     set_learning_rate(learning_rate);
     for (Named<Parameter>& parameter : model.parameters()) {
-        Slot slot{std::move(parameter), {}};
+        Slot slot{std::move(parameter), {}, 0};
         const Type& type = slot.parameter.state.type();
         for (std::size_t i = 0; i < state_names_.size(); ++i)
             slot.states.emplace_back(Tensor::full(type.shape, 0, type.dtype));
@@ -56,7 +56,7 @@ void Optimizer::step(Var loss, const StepOptions& options) {
     Var one = tape.full({}, 1, loss.dtype());
     std::vector<Var> found = cotangents({&loss, 1}, {&one, 1}, parameters);
 
-    std::vector<const Slot*> moving;
+    std::vector<Slot*> moving;
     std::vector<Var> values, gradients;
     std::string missing;
     for (std::size_t i = 0; i < slots_.size(); ++i) {
@@ -74,6 +74,7 @@ void Optimizer::step(Var loss, const StepOptions& options) {
     if (options.clip_value) gradients = clip_by_value(gradients, *options.clip_value);
     if (options.clip_norm) gradients = clip_by_norm(gradients, *options.clip_norm);
     ++steps_;
+    for (Slot* slot : moving) ++slot->steps;
     try {
         for (std::size_t i = 0; i < moving.size(); ++i) {
             Var rate = input(tape, learning_rate_, values[i].dtype());
@@ -82,6 +83,7 @@ void Optimizer::step(Var loss, const StepOptions& options) {
         commit(tape, {&loss, 1});
     } catch (...) {
         --steps_;
+        for (Slot* slot : moving) --slot->steps;
         throw;
     }
     transaction.keep();

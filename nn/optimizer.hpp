@@ -43,6 +43,8 @@ class Optimizer {
     struct Slot {
         Named<Parameter> parameter;
         std::vector<State> states;
+        /// How many steps have changed the parameter, the present one included.
+        std::int64_t steps = 0;
     };
 
     Optimizer(std::string name, Module& model, double learning_rate, std::vector<std::string> state_names);

@@ -1,6 +1,7 @@
 #include <cotape/ops/arithmetic.hpp>
 
 #include <cmath>
+#include <limits>
 
 #include <cotape/ops/comparisons.hpp>
 #include <cotape/ops/elementwise.hpp>
@@ -60,7 +61,8 @@ const Op abs_op = elementwise(
 const Op pow_op = with_cost(10, elementwise(
     "pow", [](auto x, auto exponent) { return std::pow(x, exponent); },
     [](Var, Var g, Var x, Var exponent) {
-        Var constant = equal(x, 0) * equal(exponent, 0); // 0 / x would spoil the higher orders there
+        double largest = x.dtype() == Dtype::float32 ? std::numeric_limits<float>::max() : std::numeric_limits<double>::max();
+        Var constant = equal(exponent, 0) * greater(abs(reciprocal(x)), largest); // 0 / x would spoil all orders there
         return g * where(constant, 0, exponent * pow(where(constant, 1, x), exponent - 1));
     },
     [](Var y, Var g, Var x, Var exponent) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <omp.h>
 
 #include <cotape/core/error.hpp>
 #include <cotape/core/broadcast_reader.hpp>
@@ -17,7 +18,9 @@ constexpr std::int64_t parallel_size = 64 * 1024;
 
 } // namespace
 
-Type elementwise_type(const Call& call) {
+Type elementwise_type(const Call& call, std::size_t operands) {
+    if (call.inputs.size() != operands)
+        throw ShapeError(fmt::format("{}: takes {} operands, got {}", call.name(), operands, call.inputs.size()));
     Type type = call.type(0);
     if (!is_floating(type.dtype))
         throw DtypeError(fmt::format("{}: needs float32 or float64, got {}", call.name(), to_string(type.dtype)));
@@ -44,16 +47,21 @@ Tensor elementwise_kernel(const Call& call, const Type& output, std::span<const 
         return std::move(result).freeze();
     }
 
-    std::vector<BroadcastReader> prototypes;
-    for (const Tensor& input : inputs) prototypes.emplace_back(input, output.shape);
-#pragma omp parallel if (count >= parallel_size)
+    std::vector<BroadcastReader> readers;
+    for (const Tensor& input : inputs) {
+        readers.emplace_back(input, output.shape);
+        readers.back().reserve(tile_size);
+    }
+    int threads = count >= parallel_size ? omp_get_max_threads() : 1;
+    std::vector<std::vector<BroadcastReader>> readers_of_thread(static_cast<std::size_t>(threads), readers);
+#pragma omp parallel num_threads(threads)
     {
-        std::vector<BroadcastReader> readers = prototypes;
-        SmallVector<const void*, 4> pointers(readers.size());
+        std::vector<BroadcastReader>& own = readers_of_thread[static_cast<std::size_t>(omp_get_thread_num())];
+        SmallVector<const void*, 8> pointers(own.size());
 #pragma omp for
         for (std::int64_t begin = 0; begin < count; begin += tile_size) {
             std::int64_t length = std::min(tile_size, count - begin);
-            for (std::size_t i = 0; i < readers.size(); ++i) pointers[i] = readers[i].read(begin, length);
+            for (std::size_t i = 0; i < own.size(); ++i) pointers[i] = own[i].read(begin, length);
             kernel(pointers.data(), result.bytes() + static_cast<std::size_t>(begin) * element_size,
                    static_cast<std::size_t>(length));
         }

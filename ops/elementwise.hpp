@@ -16,7 +16,8 @@ constexpr std::nullptr_t no_derivative = nullptr;
 
 namespace detail {
 
-Type elementwise_type(const Call& call);
+/// Broadcasts `operands` floating inputs of one element type. Throws ShapeError for another number of inputs.
+Type elementwise_type(const Call& call, std::size_t operands);
 Tensor elementwise_kernel(const Call& call, const Type& output, std::span<const Tensor> inputs);
 
 /// The loop of one elementwise function over a tile.
@@ -53,7 +54,7 @@ Op elementwise(std::string name, Function, Derivatives...) {
     using Inputs = std::index_sequence_for<Derivatives...>;
     Op op{
         .name = std::move(name),
-        .type = detail::elementwise_type,
+        .type = [](const Call& call) { return detail::elementwise_type(call, sizeof...(Derivatives)); },
         .kernel = detail::elementwise_kernel,
         .kind = OpKind::elementwise,
         .tile_float32 = detail::tile_kernel<Function, float>(Inputs()),

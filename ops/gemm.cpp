@@ -7,14 +7,11 @@
 
 #if COTAPE_ONEDNN
 #include <dnnl.h>
-#include <dnnl_version.h>
 #endif
 
 #include <xtensor-blas/xblas.hpp>
 
 #include <cotape/ops/runtime_info.hpp>
-
-extern "C" char* openblas_get_corename();
 
 namespace cotape {
 namespace {
@@ -62,17 +59,6 @@ void run(const Gemm<float>& gemm) {
 
 void run(const Gemm<double>& gemm) {
     if (!is_trivial(gemm)) run_blas(gemm);
-}
-
-const char* gemm_description() {
-    static const std::string description = [] {
-        std::string text = fmt::format("OpenBLAS ({})", openblas_get_corename());
-#if COTAPE_ONEDNN
-        text = fmt::format("oneDNN {}.{}.{}, {}", DNNL_VERSION_MAJOR, DNNL_VERSION_MINOR, DNNL_VERSION_PATCH, text);
-#endif
-        return text;
-    }();
-    return description.c_str();
 }
 
 } // namespace cotape

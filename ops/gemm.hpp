@@ -17,7 +17,4 @@ struct Gemm {
 void run(const Gemm<float>& gemm);
 void run(const Gemm<double>& gemm);
 
-/// Which library multiplies float32 and float64 matrices here, for which CPU: "oneDNN 2.6.3, OpenBLAS (SkylakeX)".
-const char* gemm_description();
-
 } // namespace cotape

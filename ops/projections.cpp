@@ -174,11 +174,4 @@ Projections::Forward Projections::forward(int order, std::optional<std::size_t> 
     return result;
 }
 
-std::optional<std::int64_t> first_non_finite(const Tensor& tensor) {
-    std::span<const double> elements = tensor.elements<double>();
-    auto found = std::ranges::find_if_not(elements, [](double element) { return std::isfinite(element); });
-    if (found == elements.end()) return std::nullopt;
-    return found - elements.begin();
-}
-
 } // namespace cotape

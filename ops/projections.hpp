@@ -74,7 +74,5 @@ class Projections {
     mutable Tape tape_;
 };
 
-/// The position of the first NaN or infinity of a float64 tensor.
-std::optional<std::int64_t> first_non_finite(const Tensor& tensor);
 
 } // namespace cotape

@@ -171,19 +171,20 @@ Var reshape(Operand x, const Shape& shape) {
     Shape resolved = shape;
     std::int64_t known = 1, count = element_count(x.var.shape());
     std::int64_t* inferred = nullptr;
+    bool overflows = false;
     for (std::int64_t& extent : resolved) {
         if (extent != -1)
-            known *= extent;
+            overflows = __builtin_mul_overflow(known, extent, &known) || overflows;
         else if (!inferred)
             inferred = &extent;
         else
             throw ShapeError(fmt::format("reshape: only one extent can be -1, got {}", to_string(shape)));
     }
-    if (inferred && known > 0 && count % known == 0) {
+    if (inferred && !overflows && known > 0 && count % known == 0) {
         *inferred = count / known;
         known = count;
     }
-    if (known != count || std::ranges::any_of(resolved, [](std::int64_t extent) { return extent < 0; }))
+    if (overflows || known != count || std::ranges::any_of(resolved, [](std::int64_t extent) { return extent < 0; }))
         throw ShapeError(fmt::format("reshape: cannot make {} of {}", to_string(shape), to_string(x.var.shape())));
     if (resolved == x.var.shape()) return x.var;
     return record(reshape_op, {x}, {{"shape", resolved}});
@@ -219,11 +220,13 @@ Var slice(Operand x, std::int64_t axis, std::int64_t begin, std::int64_t end, st
     if (first < 0 || first > last || last > extent || step < 1)
         throw ShapeError(fmt::format("slice: cannot take {} to {} by {} of the {} elements along axis {} of {}", begin,
                                      end, step, extent, axis, to_string(shape)));
+    step = std::min(step, std::max<std::int64_t>(1, last - first));
     if (first == 0 && last == extent && step == 1) return x.var;
     return record(slice_op, {x}, {{"axis", axis}, {"begin", first}, {"end", last}, {"step", step}});
 }
 
 Var pad(Operand x, const Shape& before, const Shape& after, double value) {
+    require_representable(value, x.var.dtype(), "pad");
     LineScope line(x);
     Var padded = x.var;
     const Shape shape = padded.shape();
@@ -232,9 +235,14 @@ Var pad(Operand x, const Shape& before, const Shape& after, double value) {
     if (before.size() != shape.size() || after.size() != shape.size() || negative)
         throw ShapeError(fmt::format("pad: needs two counts of at least 0 for each axis of {}, got {} and {}",
                                      to_string(shape), to_string(before), to_string(after)));
-    for (std::size_t i = 0; i < shape.size(); ++i)
-        if (before[i] + after[i] > 0)
-            padded = embed(padded, static_cast<std::int64_t>(i), before[i], 1, before[i] + shape[i] + after[i], value);
+    for (std::size_t i = 0; i < shape.size(); ++i) {
+        if (before[i] == 0 && after[i] == 0) continue;
+        std::int64_t extent = 0;
+        if (__builtin_add_overflow(before[i], shape[i], &extent) || __builtin_add_overflow(extent, after[i], &extent))
+            throw ShapeError(fmt::format("pad: {} padded by {} and {} cannot be addressed", to_string(shape),
+                                         to_string(before), to_string(after)));
+        padded = embed(padded, static_cast<std::int64_t>(i), before[i], 1, extent, value);
+    }
     return padded;
 }
 

@@ -11,7 +11,7 @@ namespace cotape::vector_math {
 // short series and round once, so that they are within 0.51 ulp of the exact value; the double versions are the
 // standard library's.
 
-/// exp(x) to a relative error of 2e-12, for the whole range in which it is a finite float and beyond; inf and 0 outside.
+/// exp(x) to a relative error of 1e-11, for the whole range in which it is a finite float and beyond; inf and 0 outside.
 [[gnu::always_inline]] inline double short_exp(double x) {
     constexpr double log2_e = 1.4426950408889634, ln_2_high = 0x1.62e42fefa0000p-1, ln_2_low = 0x1.cf79abc9e3b3ap-40;
     constexpr double to_integer = 0x1.8p52; // adding it leaves the nearest integer in the low bits

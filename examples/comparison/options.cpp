@@ -1,5 +1,7 @@
 #include "options.hpp"
 
+#include <filesystem>
+
 #include <cmath>
 
 #include <CLI/CLI.hpp>
@@ -57,7 +59,8 @@ std::optional<int> parse(int argc, char** argv, Options& options) {
     app.add_option("--plot", options.plot, "Write the training curves as SVG")->type_name("FILE");
     try {
         app.parse(argc, argv);
-        if (!options.plot.empty() && options.plot == options.metrics)
+        if (!options.plot.empty() && !options.metrics.empty() &&
+            std::filesystem::weakly_canonical(options.plot) == std::filesystem::weakly_canonical(options.metrics))
             throw CLI::ValidationError("--plot", "File " + options.plot + " is also that of --metrics");
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : 2;

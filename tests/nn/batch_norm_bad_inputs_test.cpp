@@ -102,7 +102,7 @@ TEST_SUITE("nn") {
                              ShapeError);
         CHECK_THROWS_WITH_AS(layer.set_running_statistics(zeros, zeros.as(Dtype::float64)),
                              "BatchNorm1d: running statistics must be float32 [3], got float32 [3] and float64 [3]",
-                             ShapeError);
+                             DtypeError);
         CHECK(distance(layer.running_variance(), {1, 1, 1}) == 0);
         CHECK(layer.batches_seen() == 0);
     }

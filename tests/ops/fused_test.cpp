@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
+#include <new>
 #include <random>
 
 #include <cotape/core/error.hpp>
@@ -13,6 +15,7 @@
 #include <cotape/ops/batch_statistics.hpp>
 #include <cotape/ops/broadcasting.hpp>
 #include <cotape/ops/comparisons.hpp>
+#include <cotape/ops/elementwise.hpp>
 #include <cotape/ops/matmul.hpp>
 #include <cotape/ops/reductions.hpp>
 #include <cotape/ops/shaping.hpp>
@@ -143,5 +146,94 @@ TEST_SUITE("ops") {
             }
         }
         CHECK(graphs > 1000);
+    }
+
+    TEST_CASE("a plan is not taken for another op that has come to lie at the same address") {
+        alignas(Op) std::byte room[sizeof(Op)];
+        auto value_of = [&](Op op) {
+            Op* placed = new (room) Op(std::move(op));
+            Tape tape({.evaluator = Evaluator::fused});
+            Var x = tape.variable(Tensor(3.0));
+            double value = (record(*placed, {x}) + x).item();
+            tape.clear();
+            placed->~Op();
+            return value;
+        };
+        auto one = [](Var, Var g, Var) { return g; };
+        CHECK(value_of(elementwise("first", [](auto x) { return x + 100; }, one)) == 106);
+        CHECK(value_of(elementwise("second", [](auto x) { return x + 200; }, one)) == 206);
+    }
+
+    TEST_CASE("an op that changes the element type does not join a group of another type") {
+        Op widen = elementwise("widen", [](auto x) { return x; }, no_derivative);
+        widen.type = [](const Call& call) { return Type{call.shape(0), Dtype::float64}; };
+        widen.kernel = [](const Call&, const Type&, std::span<const Tensor> inputs) { return inputs[0].as(Dtype::float64); };
+        Tape tape({.evaluator = Evaluator::fused});
+        Var x = tape.variable(Tensor::make<float>({4000}, [](std::span<float> elements) {
+            for (std::size_t i = 0; i < elements.size(); ++i) elements[i] = static_cast<float>(i);
+        }));
+        Tensor y = (record(widen, {x}) + 0.5).value();
+        CHECK(y.at(0) == 0.5);
+        CHECK(y.at(1500) == 1500.5);
+        CHECK(y.at(3999) == 3999.5);
+    }
+
+    TEST_CASE("a shape that cannot be addressed is refused when it is recorded") {
+        Tape tape;
+        Var x = tape.variable(Tensor(1.0));
+        std::int64_t huge = std::int64_t(1) << 33;
+        CHECK_THROWS_WITH_AS(sum(broadcast_to(x, {huge, huge})),
+                             "broadcast_to: [8589934592, 8589934592] has more elements than can be addressed", ShapeError);
+        CHECK_THROWS_WITH_AS(tape.full({-2}, 1, Dtype::float64), "full: negative extent in [-2]", ShapeError);
+        CHECK_THROWS_WITH_AS(reshape(x, {7, 7905747460161236407}),
+                             "reshape: cannot make [7, 7905747460161236407] of []", ShapeError);
+        CHECK(tape.size() == 1);
+    }
+
+    TEST_CASE("a step beyond the end takes the first element") {
+        Tape tape;
+        Var x = tape.variable(Tensor::of<double>({5}, {1, 2, 3, 4, 5}));
+        Tensor first = slice(x, 0, 0, 5, std::numeric_limits<std::int64_t>::max()).value();
+        CHECK(first.shape() == Shape{1});
+        CHECK(first.at(0) == 1);
+    }
+
+    TEST_CASE("int64 tensors take whole numbers alone") {
+        Tape tape;
+        Var x = tape.variable(Tensor::of<std::int64_t>({1}, {1}));
+        CHECK_THROWS_WITH_AS(pad(x, {1}, {0}, 0.5), "pad: cannot use 0.5 with int64 elements", DtypeError);
+        CHECK_THROWS_WITH_AS(tape.full({1}, 2.7, Dtype::int64), "full: cannot use 2.7 with int64 elements", DtypeError);
+    }
+
+    TEST_CASE("the derivative of the power 0 is 0 for the smallest bases too") {
+        Tape tape;
+        Var x = tape.variable(Tensor(1e-45f));
+        CHECK(gradient(pow(x, 0), x).item() == 0);
+    }
+
+    TEST_CASE("an elementwise op refuses another number of operands than it has") {
+        Op two = elementwise("two", [](auto a, auto b) { return a + b; }, no_derivative, no_derivative);
+        Tape tape;
+        Var x = tape.variable(Tensor(1.0));
+        CHECK_THROWS_WITH_AS(record(two, {x}), "two: takes 2 operands, got 1", ShapeError);
+        CHECK_THROWS_WITH_AS(record(two, {x, x, x}), "two: takes 2 operands, got 3", ShapeError);
+    }
+
+    TEST_CASE("an op without loops for tiles is computed by its kernel") {
+        Op op{.name = "twice",
+              .type = [](const Call& call) { return call.type(0); },
+              .kernel = [](const Call&, const Type&, std::span<const Tensor> x) { return Tensor(2 * x[0].item()); },
+              .kind = OpKind::elementwise};
+        Tape tape({.evaluator = Evaluator::fused});
+        CHECK((record(op, {tape.variable(Tensor(3.0))}) + 1).item() == 7);
+        CHECK_THROWS_WITH_AS(record(Op{.name = "empty", .type = nullptr, .kernel = nullptr}, {tape.variable(Tensor(3.0))}), "empty: the op has no shape rule",
+                             ValueError);
+    }
+
+    TEST_CASE("padding beyond what can be addressed is refused") {
+        constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+        Tape tape;
+        Var x = tape.variable(Tensor::full({3}, 1));
+        CHECK_THROWS_AS(pad(x, {most}, {most}), ShapeError);
     }
 }
