@@ -7,6 +7,7 @@
 #include <tuple>
 #include <unordered_map>
 
+#include <cotape/core/last_readers.hpp>
 #include <cotape/core/tape.hpp>
 
 namespace cotape {
@@ -26,7 +27,7 @@ class Planner {
             of(id).elementwise = fits_a_step(node(id));
         }
         for (NodeId id : requested)
-            if (id <= needed_.back()) of(id).stored = of(id).requested = true;
+            if (id <= needed_.back()) of(id).stored = true;
     }
 
     FusionPlan plan() {
@@ -39,7 +40,6 @@ class Planner {
         gather_roots();
         for (std::size_t group = 0; group < plan_.groups.size(); ++group) build(group);
         order_units();
-        find_last_readers();
         return std::move(plan_);
     }
 
@@ -49,7 +49,6 @@ class Planner {
         bool needed = false;
         /// Can be a step of a group.
         bool elementwise = false;
-        bool requested = false;
         /// Its value is put into memory: always so but for elementwise nodes that only their own group reads.
         bool stored = false;
         /// A later group over the same space reads it.
@@ -324,28 +323,6 @@ class Planner {
         for (auto& [key, unit] : ordered) plan_.units.push_back(std::move(unit));
     }
 
-    void find_last_readers() {
-        std::vector<std::size_t> last_unit(facts_.size(), 0);
-        std::vector<NodeId> produced;
-        for (std::size_t i = 0; i < plan_.units.size(); ++i) {
-            const PlanUnit& unit = plan_.units[i];
-            if (unit.group < 0) {
-                for (NodeId input : node(unit.node).inputs) last_unit[static_cast<std::size_t>(input)] = i;
-                produced.push_back(unit.node);
-                last_unit[static_cast<std::size_t>(unit.node)] = i;
-                continue;
-            }
-            const Group& group = plan_.groups[static_cast<std::size_t>(unit.group)];
-            for (const GroupLoad& load : group.loads) last_unit[static_cast<std::size_t>(load.node)] = i;
-            for (NodeId root : roots_[static_cast<std::size_t>(unit.group)]) {
-                produced.push_back(root);
-                last_unit[static_cast<std::size_t>(root)] = i;
-            }
-        }
-        for (NodeId id : produced)
-            if (!of(id).requested) plan_.units[last_unit[static_cast<std::size_t>(id)]].dying.push_back(id);
-    }
-
     const Tape& tape_;
     std::span<const NodeId> needed_;
     std::vector<Facts> facts_;
@@ -357,7 +334,9 @@ class Planner {
 } // namespace
 
 FusionPlan make_fusion_plan(const Tape& tape, std::span<const NodeId> needed, std::span<const NodeId> requested) {
-    return Planner(tape, needed, requested).plan();
+    FusionPlan plan = Planner(tape, needed, requested).plan();
+    find_last_readers(plan, tape, requested);
+    return plan;
 }
 
 } // namespace cotape

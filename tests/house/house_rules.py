@@ -17,6 +17,7 @@ PRIVATE_HEADERS = {
     'core/fused_evaluate.hpp',
     'core/fusion_plan.hpp',
     'core/group_run.hpp',
+    'core/last_readers.hpp',
     'data/digit_strokes.hpp',
     'ops/finite_differences.hpp',
     'ops/folds.hpp',
