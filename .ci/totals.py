@@ -1,6 +1,9 @@
 """Reads Meson's test logs (JSON lines) on standard input and prints the total: "N passed, N failed".
 
-A test program that reports on cases of its own, as doctest does, counts with those; any other test counts as one.
+    totals.py STATUS
+
+A test program that reports on cases of its own, as doctest does, counts with those; any other test counts as one. Where
+STATUS, that of the gate so far, is not 0 although no test failed (a build did), that counts as one failure.
 """
 
 import json
@@ -20,5 +23,7 @@ for line in sys.stdin:
     if not good and not any(int(case_failed) for _, case_failed in cases):
         failed += test["result"] != "SKIP"
 
+if int(sys.argv[1]) and not failed:
+    failed = 1
 print(f"{passed} passed, {failed} failed")
 sys.exit(1 if failed or not passed else 0)
