@@ -96,4 +96,18 @@ class BatchNorm1d : public BatchNorm {
         : BatchNorm("BatchNorm1d", 2, 3, channels, options) {}
 };
 
+/// Batch normalisation of images [N, C, H, W]: one mean and one variance per feature map, over the batch and all pixels.
+class BatchNorm2d : public BatchNorm {
+  public:
+    explicit BatchNorm2d(std::int64_t channels, const BatchNormOptions& options = {})
+        : BatchNorm("BatchNorm2d", 4, 4, channels, options) {}
+};
+
+/// Batch normalisation of volumes [N, C, D, H, W], per feature map as BatchNorm2d.
+class BatchNorm3d : public BatchNorm {
+  public:
+    explicit BatchNorm3d(std::int64_t channels, const BatchNormOptions& options = {})
+        : BatchNorm("BatchNorm3d", 5, 5, channels, options) {}
+};
+
 } // namespace cotape::nn

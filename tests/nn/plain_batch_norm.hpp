@@ -7,7 +7,7 @@
 
 namespace cotape::testing {
 
-/// Batch normalisation of [N, C] or [N, C, L] in plain loops over doubles, independent of Cotape's.
+/// Batch normalisation of [N, C, ...] in plain loops over doubles, independent of Cotape's.
 struct PlainBatchNorm {
     std::vector<double> mean, population_variance, sample_variance;
     std::vector<double> y;
@@ -38,8 +38,9 @@ struct PlainBatchNorm {
     }
 
     static std::int64_t channel_of(const Tensor& x, std::int64_t position) {
-        std::int64_t length = x.shape().size() == 3 ? x.shape()[2] : 1;
-        return position / length % x.shape()[1];
+        std::int64_t map = 1;
+        for (std::size_t axis = 2; axis < x.shape().size(); ++axis) map *= x.shape()[axis];
+        return position / map % x.shape()[1];
     }
 
   private:
