@@ -35,6 +35,7 @@
 #include <cotape/nn/linear.hpp>
 #include <cotape/nn/metrics.hpp>
 #include <cotape/nn/module.hpp>
+#include <cotape/nn/normalizer.hpp>
 #include <cotape/nn/optimizer.hpp>
 #include <cotape/nn/rmsprop.hpp>
 #include <cotape/nn/schedules.hpp>

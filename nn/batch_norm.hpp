@@ -3,23 +3,9 @@
 #include <optional>
 #include <string>
 
-#include <cotape/nn/module.hpp>
+#include <cotape/nn/normalizer.hpp>
 
 namespace cotape::nn {
-
-/// Which statistics normalise.
-enum class Statistics {
-    by_mode,    ///< the batch's in training, the running ones in evaluation
-    batch,      ///< always the batch's
-    population, ///< always the running ones: a frozen batch norm
-};
-
-/// Whether a forward pass proposes new running statistics. It can only where the batch's statistics are computed.
-enum class Update {
-    by_mode, ///< in training
-    always,
-    never,
-};
 
 struct BatchNormOptions {
     /// Added to the variance before the square root; positive in training.
@@ -35,27 +21,17 @@ struct BatchNormOptions {
 ///
 ///     y = scale * (x - mean) / sqrt(variance + epsilon) + shift
 ///
-/// composed of differentiable ops. In training `mean` and `variance` are the batch's, the variance divided by n; the
-/// running statistics, [C], follow with the variance divided by n - 1, as PyTorch keeps them. A forward pass only proposes
-/// them: they change when the tape is committed, once, however often the same batch passes the layer on that tape.
-/// `scale` starts at 1 and `shift` at 0. The layer before needs no bias, and the activation comes after. Warns once, on
-/// standard error, where it evaluates before it has seen any batch. In float32 the variance overflows where x is spread
-/// over more than 1e19: the outputs are then `shift`, and finite-check mode names the batch_variance.
+/// composed of differentiable ops. In training `mean` and `variance` are the batch's, the variance divided by n; in
+/// evaluation the running ones, [C], which Normalizer tells of. `scale` starts at 1 and `shift` at 0. The layer before needs
+/// no bias, and the activation comes after. In float32 the variance overflows where x is spread over more than 1e19: the
+/// outputs are then `shift`, and finite-check mode names the batch_variance.
 /// Throws ShapeError for another rank or channel count, and in training for one value per channel.
-class BatchNorm : public Module {
+class BatchNorm : public Normalizer {
   public:
-    /// Which statistics to use, and whether to update them: two switches, each by the mode unless set.
-    void use(Statistics statistics) { statistics_ = statistics; }
-    void update(Update update) { update_ = update; }
-
-    std::int64_t channels() const { return running_mean_.type().shape[0]; }
-    const BatchNormOptions& options() const { return options_; }
-    const Tensor& running_mean() const { return running_mean_.value(); }
-    const Tensor& running_variance() const { return running_variance_.value(); }
-    /// How many batches the running statistics hold.
-    std::int64_t batches_seen() const { return static_cast<std::int64_t>(batches_seen_.value().item()); }
-    /// Replaces the running statistics, each [C]. Throws ShapeError, DtypeError, or ValueError for a negative variance.
-    void set_running_statistics(Tensor mean, Tensor variance);
+    std::int64_t channels() const { return running_mean().shape()[0]; }
+    /// Empty where the layer is not affine.
+    const std::optional<Parameter>& scale() const { return scale_; }
+    const std::optional<Parameter>& shift() const { return shift_; }
 
     void visit(Visitor& visitor) override;
     std::string describe() const override;
@@ -68,25 +44,10 @@ class BatchNorm : public Module {
     Var forward(Var x) override;
 
   private:
-    /// A running mean proposed on a tape: from the one before it, and a batch's mean.
-    struct Proposal {
-        Var before, batch, after;
-    };
+    void require_input(const Shape& shape) const;
 
-    void require_input(const Shape& shape, bool uses_batch) const;
-    bool has_proposed(Var mean);
-    void propose_running_statistics(Var x, Var mean, Var variance);
-    void warn_once_if_untrained();
-
-    std::string name_;
     std::size_t least_rank_, most_rank_;
-    BatchNormOptions options_;
-    Statistics statistics_ = Statistics::by_mode;
-    Update update_ = Update::by_mode;
     std::optional<Parameter> scale_, shift_;
-    State running_mean_, running_variance_, batches_seen_;
-    std::vector<Proposal> proposals_;
-    bool warned_ = false;
 };
 
 /// Batch normalisation of [N, C] or [N, C, L].

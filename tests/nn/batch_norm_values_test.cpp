@@ -143,8 +143,8 @@ TEST_SUITE("nn") {
         CHECK(distance(layer.running_mean(), {0, 0}) == 0);
         CHECK(distance(layer.running_variance(), {1, 1}) == 0);
         CHECK(layer.batches_seen() == 0);
-        CHECK(layer.options().epsilon == 1e-5);
-        CHECK(layer.options().momentum == 0.1);
+        CHECK(layer.epsilon() == 1e-5);
+        CHECK(layer.momentum() == 0.1);
     }
 
     TEST_CASE("a channel far from 0 with a tiny variance is normalised from its float32 elements") {

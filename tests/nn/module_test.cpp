@@ -212,12 +212,12 @@ TEST_SUITE("nn") {
         layer.use(nn::Statistics::population);
         layer.update(nn::Update::never);
         CHECK(layer.describe() ==
-              "BatchNorm1d(8, epsilon 0.001, plain average, running variance / (n - 1), not affine, "
-              "always the running statistics, never updated)");
+              "BatchNorm1d(8, epsilon 0.001, plain average, running variance / (n - 1), "
+              "always the running statistics, never updated, not affine)");
         layer.use(nn::Statistics::batch);
         layer.update(nn::Update::always);
         CHECK(layer.describe() ==
-              "BatchNorm1d(8, epsilon 0.001, plain average, running variance / (n - 1), not affine, "
-              "always the batch's statistics, always updated)");
+              "BatchNorm1d(8, epsilon 0.001, plain average, running variance / (n - 1), "
+              "always the batch's statistics, always updated, not affine)");
     }
 }
