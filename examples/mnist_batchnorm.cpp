@@ -3,111 +3,59 @@
 // Expect: the gradient check of the batch-normalised net passes; from the first epoch on that net is far ahead, and a
 // little better still in evaluation mode, where the statistics of the whole training set normalise.
 
-#include <cstdio>
-#include <fstream>
+#include <CLI/CLI.hpp>
 
-#include <fmt/format.h>
-#include <omp.h>
-
-#include <cotape/core/error.hpp>
-#include <cotape/core/tape.hpp>
-#include <cotape/nn/activations.hpp>
 #include <cotape/nn/batch_norm.hpp>
-#include <cotape/nn/gradient_check.hpp>
 #include <cotape/nn/linear.hpp>
-#include <cotape/nn/sequential.hpp>
-#include <cotape/ops/losses.hpp>
 
-#include "comparison/experiment.hpp"
-#include "comparison/plot.hpp"
-#include "comparison/report.hpp"
+#include "comparison/hidden_layers.hpp"
+#include "comparison/program.hpp"
 
 namespace {
 
 using namespace cotape;
-using comparison::Options;
+using comparison::Contestant;
+using comparison::HiddenLayers;
 
-void add_activation(nn::Sequential& net, const std::string& name) {
-    if (name == "relu") net.add(nn::Relu());
-    if (name == "sigmoid") net.add(nn::Sigmoid());
-    if (name == "tanh") net.add(nn::Tanh());
-}
+constexpr const char* description =
+    "Trains two nets on the same batches of MNIST, one with batch normalisation and one without, and compares them.\n"
+    "The batch-normalised net is gradient-checked first. Each epoch's row gives the training loss, and the test accuracy\n"
+    "normalised with the test batch's own statistics (training mode) and with the running ones (evaluation mode).\n";
+
+constexpr const char* examples =
+    "  mnist_batchnorm --epochs 10                                the accuracies of the README\n"
+    "  mnist_batchnorm --optimizer adam --schedule cosine         Adam, its step size falling to 0\n"
+    "  mnist_batchnorm --learning-rate 0.5 --epochs 3             batch norm bears rates that stop the plain net\n"
+    "  mnist_batchnorm --hidden 100,100,100 --activation sigmoid --batch 60    the net of the batch-norm paper\n"
+    "  mnist_batchnorm --metrics run.jsonl --plot run.svg         for machines, and for people\n";
 
 /// Linear layers with the activation between them; batch norm, where asked for, stands before the activation, and the
 /// layer before it has no bias.
-nn::Sequential make_net(const Options& options, bool batch_norm) {
-    std::mt19937 random(options.seed);
+nn::Sequential make_net(const HiddenLayers& layers, std::uint32_t seed, bool batch_norm) {
+    std::mt19937 random(seed);
     nn::Sequential net;
     std::int64_t inputs = 784;
-    for (std::int64_t width : options.hidden) {
+    for (std::int64_t width : layers.sizes) {
         net.add(nn::Linear(inputs, width, {.bias = !batch_norm}, random));
         if (batch_norm) net.add(nn::BatchNorm1d(width));
-        add_activation(net, options.activation);
+        comparison::add_activation(net, layers.activation);
         inputs = width;
     }
     net.add(nn::Linear(inputs, 10, random));
     return net;
 }
 
-/// Checks the gradients of the net's loss on a few examples.
-GradientCheckReport check(nn::Sequential& net, const data::Dataset& examples) {
-    return nn::check_gradients(net, examples.inputs,
-                               [&](Var logits) { return cross_entropy(logits, examples.labels); });
-}
-
-void write_plot(const std::string& file, const std::vector<comparison::Result>& results) {
-    using comparison::Curve;
-    std::vector<Curve> losses, accuracies;
-    for (const char* net : {"plain", "batchnorm"}) {
-        Curve loss{net, net, {}, {}}, train_mode{std::string(net) + ", training mode", net, {}, {}, true};
-        Curve eval_mode{std::string(net) + ", evaluation mode", net, {}, {}};
-        for (const comparison::Result& result : results) {
-            if (result.net != net) continue;
-            for (Curve* curve : {&loss, &train_mode, &eval_mode}) curve->x.push_back(result.epoch);
-            loss.y.push_back(result.train_loss);
-            train_mode.y.push_back(100 * result.test_accuracy_train_mode);
-            eval_mode.y.push_back(100 * result.test_accuracy_eval_mode);
-        }
-        losses.push_back(loss);
-        accuracies.push_back(train_mode);
-        accuracies.push_back(eval_mode);
-    }
-    std::ofstream stream(file);
-    stream << comparison::to_svg({{"Training loss", "epoch", "cross entropy", losses},
-                                  {"Test accuracy", "epoch", "%", accuracies}});
-    stream.close();
-    if (!stream) throw DataError(fmt::format("write: {} could not be written in full", file));
-}
-
-int run(const Options& options) {
-    if (options.threads > 0) omp_set_num_threads(options.threads);
-    for (const std::string& file : {options.metrics, options.plot})
-        if (!file.empty()) comparison::require_writable(file);
-    data::Mnist digits = comparison::load_digits(options);
-    nn::Sequential plain = make_net(options, false), normalized = make_net(options, true);
-    fmt::print("\nThe batch-normalised net:\n{}\n", nn::summary(normalized));
-    GradientCheckReport verdict = check(normalized, data::take(digits.train, 16));
-    fmt::print("Its loss's {}\n", to_string(verdict));
-    if (verdict.verdict == Verdict::fail) return 1;
-
-    comparison::Report report(options.metrics);
-    bool finished = comparison::train_and_compare({{"plain", plain}, {"batchnorm", normalized}}, digits, options,
-                                                  [&](const comparison::Result& result) { report.add(result); });
-    if (!options.plot.empty()) write_plot(options.plot, report.results());
-    return finished ? 0 : 130;
-}
-
 } // namespace
 
 int main(int argc, char** argv) {
-    Options options;
-    if (std::optional<int> status = comparison::parse(argc, argv, options)) return *status;
-    try {
-        int status = run(options);
-        if (std::fflush(stdout) != 0) throw DataError("write: standard output could not be written in full");
-        return status;
-    } catch (const std::exception& error) {
-        fmt::print(stderr, "mnist_batchnorm: {}\n", error.what());
-        return 1;
-    }
+    CLI::App app(description, "mnist_batchnorm");
+    app.footer(comparison::footer(examples));
+    HiddenLayers layers{.sizes = {256, 256}};
+    add_options(app, layers, "Widths of the hidden layers, separated by commas");
+    return comparison::run_program(app, argc, argv, {}, [&](const comparison::Options& options) {
+        std::vector<Contestant> contestants;
+        contestants.push_back(Contestant::of("plain", make_net(layers, options.seed, false)));
+        contestants.push_back(Contestant::of("batchnorm", make_net(layers, options.seed, true), "batch-normalised"));
+        return contestants;
+    });
 }

@@ -3,7 +3,6 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
-#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -13,6 +12,7 @@
 #include <cotape/data/digits.hpp>
 #include <cotape/nn/adam.hpp>
 #include <cotape/nn/metrics.hpp>
+#include <cotape/nn/schedules.hpp>
 #include <cotape/nn/sgd.hpp>
 #include <cotape/ops/losses.hpp>
 
@@ -76,22 +76,31 @@ data::Mnist load_digits(const Options& options) {
 }
 
 std::unique_ptr<nn::Optimizer> make_optimizer(nn::Module& net, const Options& options) {
-    double rate = options.learning_rate;
+    double rate = options.rate();
     if (options.optimizer == "adam") return std::make_unique<nn::Adam>(net, nn::AdamOptions{.learning_rate = rate});
     double momentum = options.optimizer == "momentum" ? 0.9 : 0;
     return std::make_unique<nn::Sgd>(net, nn::SgdOptions{.learning_rate = rate, .momentum = momentum});
 }
 
-bool train_and_compare(std::vector<Contestant> contestants, const data::Mnist& digits, const Options& options,
+nn::Schedule make_schedule(const Options& options, std::int64_t steps) {
+    double rate = options.rate();
+    if (options.schedule == "cosine") return nn::cosine_schedule(rate, steps);
+    return [rate](std::int64_t) { return rate; };
+}
+
+bool train_and_compare(const std::vector<Contestant>& contestants, const data::Mnist& digits, const Options& options,
                        const std::function<void(const Result&)>& report) {
     struct Running {
-        Contestant contestant;
+        const Contestant& contestant;
+        nn::Module& net;
         std::unique_ptr<nn::Optimizer> optimizer;
         std::mt19937 order; // the same for all, so that all see the same batches
     };
     std::vector<Running> running;
-    for (Contestant contestant : contestants)
-        running.push_back({contestant, make_optimizer(contestant.net, options), std::mt19937(options.seed)});
+    for (const Contestant& contestant : contestants)
+        running.push_back({contestant, *contestant.net, make_optimizer(*contestant.net, options),
+                           std::mt19937(options.seed)});
+    nn::Schedule schedule = make_schedule(options, options.epochs * (digits.train.size() / options.batch));
 
     NoteInterrupts noting;
     for (int epoch = 1; epoch <= options.epochs; ++epoch)
@@ -103,7 +112,8 @@ bool train_and_compare(std::vector<Contestant> contestants, const data::Mnist& d
             double loss_sum = 0;
             for (const auto& [images, labels] : batches) {
                 Tape tape;
-                Var loss = cross_entropy(run.contestant.net(tape.constant(images)), labels);
+                Var loss = cross_entropy(run.net(tape.constant(images)), labels);
+                run.optimizer->set_learning_rate(schedule(run.optimizer->steps()));
                 run.optimizer->step(loss);
                 loss_sum += loss.item();
                 bar.advance();
@@ -116,9 +126,9 @@ bool train_and_compare(std::vector<Contestant> contestants, const data::Mnist& d
                 return false;
             }
             double seconds = seconds_since(start);
-            double train_mode = test_accuracy(run.contestant.net, digits.test, options.batch);
-            nn::Evaluating evaluating(run.contestant.net);
-            double eval_mode = test_accuracy(run.contestant.net, digits.test, options.batch);
+            double train_mode = test_accuracy(run.net, digits.test, options.batch);
+            nn::Evaluating evaluating(run.net);
+            double eval_mode = test_accuracy(run.net, digits.test, options.batch);
             bar.clear();
             report({run.contestant.name, epoch, loss_sum / static_cast<double>(batches.size()), train_mode, eval_mode,
                     seconds});

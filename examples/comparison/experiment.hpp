@@ -1,5 +1,6 @@
 #pragma once
 
+#include <concepts>
 #include <functional>
 #include <memory>
 #include <string>
@@ -17,7 +18,14 @@ namespace comparison {
 struct Contestant {
     /// As the metrics name it.
     std::string name;
-    cotape::nn::Module& net;
+    std::unique_ptr<cotape::nn::Module> net;
+    /// "The ... net" is shown and gradient-checked before the training; empty for a net that is not.
+    std::string introduction;
+
+    template <std::derived_from<cotape::nn::Module> Net>
+    static Contestant of(std::string name, Net net, std::string introduction = "") {
+        return {std::move(name), std::make_unique<Net>(std::move(net)), std::move(introduction)};
+    }
 };
 
 /// One row of the results.
@@ -39,7 +47,7 @@ std::unique_ptr<cotape::nn::Optimizer> make_optimizer(cotape::nn::Module& net, c
 /// Trains every contestant on the same batches, epoch by epoch, and hands over each row as it is complete. Stops after
 /// the step under way when the user interrupts, and says so on standard error; returns false then. A second interrupt
 /// ends the program at once.
-bool train_and_compare(std::vector<Contestant> contestants, const cotape::data::Mnist& digits, const Options& options,
-                       const std::function<void(const Result&)>& report);
+bool train_and_compare(const std::vector<Contestant>& contestants, const cotape::data::Mnist& digits,
+                       const Options& options, const std::function<void(const Result&)>& report);
 
 } // namespace comparison

@@ -1,27 +1,12 @@
 #include "options.hpp"
 
-#include <filesystem>
-
 #include <cmath>
+#include <filesystem>
 
 #include <CLI/CLI.hpp>
 
 namespace comparison {
 namespace {
-
-constexpr const char* description =
-    "Trains two nets on the same batches of MNIST, one with batch normalisation and one without, and compares them.\n"
-    "The batch-normalised net is gradient-checked first. Each epoch's row gives the training loss, and the test accuracy\n"
-    "normalised with the test batch's own statistics (training mode) and with the running ones (evaluation mode).\n";
-
-constexpr const char* footer =
-    "\nMNIST is looked for in --data, then in the folder that COTAPE_MNIST names, then in data/mnist; without it the nets\n"
-    "learn generated digits. data/download_mnist.sh fetches it.\n\n"
-    "Examples:\n"
-    "  mnist_batchnorm --epochs 10                                the accuracies of the README\n"
-    "  mnist_batchnorm --learning-rate 0.5 --epochs 3             batch norm bears rates that stop the plain net\n"
-    "  mnist_batchnorm --hidden 100,100,100 --activation sigmoid --batch 60    the net of the batch-norm paper\n"
-    "  mnist_batchnorm --metrics run.jsonl --plot run.svg         for machines, and for people\n";
 
 /// CLI::PositiveNumber lets NaN pass and prints its upper bound in 309 digits.
 std::string require_positive(const std::string& text) {
@@ -32,9 +17,7 @@ std::string require_positive(const std::string& text) {
 
 } // namespace
 
-std::optional<int> parse(int argc, char** argv, Options& options) {
-    CLI::App app(description);
-    app.footer(footer);
+std::optional<int> parse(CLI::App& app, int argc, char** argv, Options& options) {
     app.get_formatter()->column_width(34);
     app.add_option("--data", options.data, "Folder of the four IDX files, plain or gzipped")->type_name("DIR");
     app.add_option("--epochs", options.epochs, "Passes over the training set")
@@ -42,13 +25,11 @@ std::optional<int> parse(int argc, char** argv, Options& options) {
     app.add_option("--batch", options.batch, "Examples in a batch; an incomplete last batch is dropped")
         ->check(CLI::Range(2, 60000))->type_name("N")->capture_default_str();
     app.add_option("--learning-rate", options.learning_rate, "Step size of the optimiser")
-        ->check(require_positive)->type_name("RATE")->capture_default_str();
-    app.add_option("--hidden", options.hidden, "Widths of the hidden layers, separated by commas")
-        ->delimiter(',')->allow_extra_args(false)->check(CLI::Range(1, 100000))->type_name("N,N,...")->default_str("256,256");
-    app.add_option("--activation", options.activation, "relu, sigmoid or tanh")
-        ->check(CLI::IsMember({"relu", "sigmoid", "tanh"}))->type_name("NAME")->capture_default_str();
+        ->check(require_positive)->type_name("RATE")->default_str("0.01, with adam 0.001");
     app.add_option("--optimizer", options.optimizer, "sgd, momentum (0.9) or adam")
         ->check(CLI::IsMember({"sgd", "momentum", "adam"}))->type_name("NAME")->capture_default_str();
+    app.add_option("--schedule", options.schedule, "The step size over the run: constant, or cosine, falling to 0")
+        ->check(CLI::IsMember({"constant", "cosine"}))->type_name("NAME")->capture_default_str();
     app.add_option("--seed", options.seed, "Same seed, same threads: same table, bit for bit")
         ->type_name("N")->capture_default_str();
     app.add_option("--threads", options.threads, "Threads to compute with; 0 for all cores")
@@ -66,6 +47,12 @@ std::optional<int> parse(int argc, char** argv, Options& options) {
         return app.exit(error) == 0 ? 0 : 2;
     }
     return std::nullopt;
+}
+
+std::string footer(const std::string& examples) {
+    return "\nMNIST is looked for in --data, then in the folder that COTAPE_MNIST names, then in data/mnist; without it the\n"
+           "nets learn generated digits. data/download_mnist.sh fetches it.\n\n"
+           "Examples:\n" + examples;
 }
 
 } // namespace comparison

@@ -3,26 +3,35 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
+
+namespace CLI {
+class App;
+}
 
 namespace comparison {
 
-/// What the MNIST examples can be told on the command line.
+/// What every MNIST example can be told on the command line.
 struct Options {
     std::string data;
     int epochs = 5;
     std::int64_t batch = 128;
-    double learning_rate = 0.01;
-    std::vector<std::int64_t> hidden{256, 256};
-    std::string activation = "relu";
+    /// Empty for the optimiser's usual one.
+    std::optional<double> learning_rate;
     std::string optimizer = "sgd";
+    std::string schedule = "constant";
     std::uint32_t seed = 1;
     int threads = 0;
     std::string metrics;
     std::string plot;
+
+    double rate() const { return learning_rate.value_or(optimizer == "adam" ? 0.001 : 0.01); }
 };
 
-/// Reads the command line. Where it asks for help or is wrong, says so and returns the exit status instead: 0 or 2.
-std::optional<int> parse(int argc, char** argv, Options& options);
+/// Reads the command line into `options` and into what `app` has of its own, which the help shows first. Where it asks for
+/// help or is wrong, says so and returns the exit status instead: 0 or 2.
+std::optional<int> parse(CLI::App& app, int argc, char** argv, Options& options);
+
+/// How `--help` ends in every example: where MNIST is looked for, then `examples` of command lines.
+std::string footer(const std::string& examples);
 
 } // namespace comparison

@@ -11,8 +11,9 @@
 namespace comparison {
 namespace {
 
-constexpr double panel_width = 460, panel_height = 376, left = 64, right = 16, top = 76, bottom = 52;
+constexpr double panel_width = 460, panel_height = 376, left = 64, right = 16, bottom = 52;
 constexpr double legend_left = 40, legend_top = 46, legend_line = 17, legend_column = 200;
+constexpr std::size_t legend_columns = 2;
 constexpr std::array<const char*, 6> colours{"#1f6fb4", "#d1495b", "#3a8f4d", "#8a5fbf", "#c98a1b", "#4b4b4b"};
 
 std::string escape(const std::string& text) {
@@ -89,6 +90,8 @@ std::string draw(const Panel& panel, double offset, std::map<std::string, const 
             if (!std::isfinite(curve.y[i])) continue;
             y_low = std::min(y_low, curve.y[i]), y_high = std::max(y_high, curve.y[i]);
         }
+    std::size_t legend_rows = std::max<std::size_t>(2, (panel.curves.size() + legend_columns - 1) / legend_columns);
+    double top = legend_top - 4 + legend_line * static_cast<double>(legend_rows);
     double x_end = panel_width - right, y_begin = panel_height - bottom;
     Axis x(x_low, x_high, 1, left, x_end), y(y_low, y_high, 0, y_begin, top);
 
@@ -112,8 +115,8 @@ std::string draw(const Panel& panel, double offset, std::map<std::string, const 
         const char* dash = curve.dashed ? " stroke-dasharray=\"6 4\"" : "";
         svg += fmt::format("<path class=\"curve\" stroke=\"{}\"{} d=\"{}\"/>\n", colour, dash, path_of(curve, x, y));
         svg += dots_of(curve, x, y, colour);
-        double legend_x = legend_left + legend_column * static_cast<double>(i / 2);
-        double legend_y = legend_top + legend_line * static_cast<double>(i % 2);
+        double legend_x = legend_left + legend_column * static_cast<double>(i / legend_rows);
+        double legend_y = legend_top + legend_line * static_cast<double>(i % legend_rows);
         svg += fmt::format("<path class=\"curve\" stroke=\"{}\"{} d=\"M{} {} h26\"/>", colour, dash, legend_x, legend_y - 4);
         svg += fmt::format("<text class=\"start\" x=\"{}\" y=\"{}\">{}</text>\n", legend_x + 32, legend_y, escape(curve.name));
     }

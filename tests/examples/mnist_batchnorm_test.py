@@ -13,7 +13,7 @@ import xml.etree.ElementTree as xml
 from pathlib import Path
 
 PROGRAM = os.path.abspath(sys.argv.pop(1))
-OPTIONS = ["data", "epochs", "batch", "learning-rate", "hidden", "activation", "optimizer", "seed", "threads",
+OPTIONS = ["data", "epochs", "batch", "learning-rate", "hidden", "activation", "optimizer", "schedule", "seed", "threads",
            "metrics", "plot"]
 KEYS = ["net", "epoch", "train_loss", "test_accuracy_train_mode", "test_accuracy_eval_mode", "seconds"]
 SHORT = ["--hidden", "16", "--threads", "1"]
@@ -142,6 +142,13 @@ class Modes(Example):
                 self.assertEqual((status, error), (0, ""))
                 self.assertGreater(self.metrics()[1]["test_accuracy_eval_mode"], 0.6)
 
+    def test_a_cosine_schedule_takes_smaller_steps_than_a_constant_one_and_the_plain_net_learns_less_from_them(self):
+        losses = {}
+        for schedule in ["constant", "cosine"]:
+            self.assertEqual(self.run_program(*SHORT, "--epochs", "2", "--schedule", schedule, "--metrics", "metrics")[0], 0)
+            losses[schedule] = [line["train_loss"] for line in self.metrics() if line["net"] == "plain"]
+        self.assertGreater(losses["cosine"][1], losses["constant"][1])
+
     def test_a_layer_of_one_unit_and_a_batch_of_everything_run(self):
         status, output, error = self.run_program("--hidden", "1", "--batch", "60000", "--epochs", "1", "--threads", "1")
         self.assertEqual((status, error, len(rows(output))), (0, "", 2))
@@ -192,7 +199,7 @@ class Options(Example):
         for option, values in {"epochs": ["0", "-1", "1.5", "many"], "batch": ["1", "60001", "x"], "seed": ["-1", "x"],
                                "learning-rate": ["0", "-1", "nan", "inf", "fast"], "threads": ["-1", "x"],
                                "hidden": ["", "0", "16,x", "16,-3", "100001"], "activation": ["gelu", "Relu", ""],
-                               "optimizer": ["lbfgs", ""]}.items():
+                               "optimizer": ["lbfgs", ""], "schedule": ["linear", ""]}.items():
             for value in values:
                 self.check_refused(2, "--" + option, f"--{option}", value)
         self.check_refused(2, "--nonsense", "--nonsense")
