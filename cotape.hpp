@@ -37,6 +37,7 @@
 #include <cotape/nn/module.hpp>
 #include <cotape/nn/normalizer.hpp>
 #include <cotape/nn/optimizer.hpp>
+#include <cotape/nn/population_statistics.hpp>
 #include <cotape/nn/rmsprop.hpp>
 #include <cotape/nn/schedules.hpp>
 #include <cotape/nn/sequential.hpp>

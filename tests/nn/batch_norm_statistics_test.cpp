@@ -12,6 +12,7 @@
 
 #include "numbers.hpp"
 #include "plain_batch_norm.hpp"
+#include "snapshot.hpp"
 
 using namespace cotape;
 using namespace cotape::testing;
@@ -19,28 +20,6 @@ using nn::Statistics;
 using nn::Update;
 
 namespace {
-
-/// The statistics of a module as they were, to compare with later.
-class Snapshot {
-  public:
-    explicit Snapshot(nn::Module& module) : states_(module.statistics()) {
-        for (const auto& [path, state] : states_) {
-            values_.push_back(state.value());
-            versions_.push_back(state.version());
-        }
-    }
-    bool is_current() const {
-        for (std::size_t i = 0; i < states_.size(); ++i)
-            if (states_[i].state.version() != versions_[i] || !same_bits(states_[i].state.value(), values_[i]))
-                return false;
-        return true;
-    }
-
-  private:
-    std::vector<nn::Named<State>> states_;
-    std::vector<Tensor> values_;
-    std::vector<std::uint64_t> versions_;
-};
 
 nn::BatchNorm1d trained_layer() {
     nn::BatchNorm1d layer(3);
