@@ -6,12 +6,14 @@
 
 #include <fmt/format.h>
 
+#include <cotape/core/error.hpp>
 #include <cotape/core/evaluate.hpp>
 #include <cotape/core/tape.hpp>
 #include <cotape/data/batches.hpp>
 #include <cotape/data/digits.hpp>
 #include <cotape/nn/adam.hpp>
 #include <cotape/nn/metrics.hpp>
+#include <cotape/nn/population_statistics.hpp>
 #include <cotape/nn/schedules.hpp>
 #include <cotape/nn/sgd.hpp>
 #include <cotape/ops/losses.hpp>
@@ -52,6 +54,18 @@ double test_accuracy(nn::Module& net, const data::Dataset& test, std::int64_t ba
         right += nn::accuracy(logits.value(), labels) * static_cast<double>(labels.size());
     }
     return right / static_cast<double>(test.size());
+}
+
+/// Normalises with the exact statistics of the training set from now on, and measures again.
+std::optional<double> population_accuracy(nn::Module& net, const data::Mnist& digits, std::int64_t batch) {
+    if (nn::normalizers(net).empty()) return std::nullopt;
+    try {
+        data::Batches batches = data::batches(digits.train, batch, {.last = data::LastBatch::merge});
+        nn::population_statistics(net, batches, {.dtype = Dtype::float32}).apply(net);
+    } catch (const ValueError&) { // the net has diverged
+        return std::nullopt;
+    }
+    return test_accuracy(net, digits.test, batch);
 }
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -129,9 +143,12 @@ bool train_and_compare(const std::vector<Contestant>& contestants, const data::M
             double train_mode = test_accuracy(run.net, digits.test, options.batch);
             nn::Evaluating evaluating(run.net);
             double eval_mode = test_accuracy(run.net, digits.test, options.batch);
+            Result result{run.contestant.name, epoch, loss_sum / static_cast<double>(batches.size()), train_mode, eval_mode,
+                          seconds};
+            if (epoch == options.epochs)
+                result.test_accuracy_population = population_accuracy(run.net, digits, options.batch);
             bar.clear();
-            report({run.contestant.name, epoch, loss_sum / static_cast<double>(batches.size()), train_mode, eval_mode,
-                    seconds});
+            report(result);
         }
     return true;
 }

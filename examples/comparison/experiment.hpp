@@ -3,6 +3,7 @@
 #include <concepts>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,9 @@ struct Result {
     double test_accuracy_train_mode;
     double test_accuracy_eval_mode;
     double seconds;
+    /// In evaluation mode, normalised with the exact statistics of the training set instead of the running ones: after the
+    /// last epoch of a net with normalisers, unless its activations are no longer finite.
+    std::optional<double> test_accuracy_population = {};
 };
 
 /// The digits to learn: MNIST from --data, $COTAPE_MNIST or data/mnist, else generated ones. Says which on standard output.

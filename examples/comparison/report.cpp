@@ -28,6 +28,9 @@ void Report::add(const Result& result) {
                                                 : fmt::format("{:.4g}", result.train_loss);
     fmt::print("{:<18} {:>5}  {:>10}  {:>19.2f} %  {:>23.2f} %  {:>7.2f}\n", result.net, result.epoch, loss,
                100 * result.test_accuracy_train_mode, 100 * result.test_accuracy_eval_mode, result.seconds);
+    if (result.test_accuracy_population)
+        fmt::print("{:<18} {:>5}  {:>10}  {:>21}  {:>23.2f} %\n", "  its population", result.epoch, "", "",
+                   100 * *result.test_accuracy_population);
     std::fflush(stdout);
     if (metrics_file_.empty()) return;
     nlohmann::ordered_json line{{"net", result.net},
@@ -36,6 +39,7 @@ void Report::add(const Result& result) {
                                 {"test_accuracy_train_mode", result.test_accuracy_train_mode},
                                 {"test_accuracy_eval_mode", result.test_accuracy_eval_mode},
                                 {"seconds", result.seconds}};
+    if (result.test_accuracy_population) line["test_accuracy_population"] = *result.test_accuracy_population;
     metrics_ << line.dump() << std::endl;
     if (!metrics_) throw cotape::DataError(fmt::format("write: {} could not be written in full", metrics_file_));
 }

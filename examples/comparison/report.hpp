@@ -9,7 +9,8 @@
 namespace comparison {
 
 /// The results as a table on standard output, and as JSON lines in a file where one is named: a row, or a line, as each
-/// epoch is done. JSON has no NaN: it stands as null there.
+/// epoch is done. Below a net's last row stands its accuracy with the population's statistics, in JSON
+/// `test_accuracy_population` of that line. JSON has no NaN: it stands as null there.
 class Report {
   public:
     /// Empties the file. Throws cotape::DataError where it cannot be written.

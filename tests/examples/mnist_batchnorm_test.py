@@ -75,14 +75,22 @@ class Run(Example):
         self.assertIn("Its loss's gradient check: pass\n", self.output)
         self.assertEqual([row[:2] for row in rows(self.output)],
                          [("plain", "1"), ("batchnorm", "1"), ("plain", "2"), ("batchnorm", "2")])
-        self.assertEqual(len(lines) - lines.index(next(line for line in lines if line.startswith("net "))), 5)
+        self.assertEqual(len(lines) - lines.index(next(line for line in lines if line.startswith("net "))), 6)
+
+    def test_below_the_last_row_of_the_batch_normalised_net_stands_its_accuracy_with_the_population_statistics(self):
+        last = self.output.splitlines()[-1]
+        self.assertRegex(last, r"^  its population +2 +[\d.]+ %$")
+        with_them = [line.pop("test_accuracy_population", None) for line in self.metrics()]
+        self.assertEqual(with_them[:3], [None, None, None])
+        self.assertAlmostEqual(100 * with_them[3], float(last.split()[-2]), delta=5.1e-3)
+        self.assertAlmostEqual(with_them[3], self.metrics()[3]["test_accuracy_eval_mode"], delta=0.01)
 
     def test_no_progress_bar_is_drawn_where_standard_error_is_no_terminal(self):
         self.assertEqual(self.error, "")
 
     def test_the_metrics_are_one_json_object_a_line_with_the_numbers_of_the_table(self):
         for line, row in zip(self.metrics(), rows(self.output), strict=True):
-            self.assertEqual(list(line), KEYS)
+            self.assertEqual(list(line)[:6], KEYS)
             self.assertEqual((line["net"], line["epoch"]), (row[0], int(row[1])))
             self.assertAlmostEqual(line["train_loss"], float(row[2]), delta=5.1e-5)
             self.assertAlmostEqual(100 * line["test_accuracy_train_mode"], float(row[3]), delta=5.1e-3)
