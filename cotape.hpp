@@ -47,12 +47,14 @@
 #include <cotape/ops/batch_statistics.hpp>
 #include <cotape/ops/broadcasting.hpp>
 #include <cotape/ops/comparisons.hpp>
+#include <cotape/ops/convolution.hpp>
 #include <cotape/ops/elementwise.hpp>
 #include <cotape/ops/exponential.hpp>
 #include <cotape/ops/gradient_check.hpp>
 #include <cotape/ops/indexing.hpp>
 #include <cotape/ops/losses.hpp>
 #include <cotape/ops/matmul.hpp>
+#include <cotape/ops/per_axis.hpp>
 #include <cotape/ops/reductions.hpp>
 #include <cotape/ops/runtime_info.hpp>
 #include <cotape/ops/shaping.hpp>

@@ -14,28 +14,9 @@
 #include <cotape/ops/shaping.hpp>
 #include <cotape/ops/softmax.hpp>
 
+#include "caller.hpp"
+
 using namespace cotape;
-
-namespace {
-
-/// Variables of one tape, and a check that a call throws and leaves the tape as it was.
-struct Caller {
-    Tape tape;
-
-    Var of(const Shape& shape, Dtype dtype = Dtype::float64) { return tape.variable(Tensor::full(shape, 1, dtype)); }
-    Var positions(const Shape& shape, std::int64_t value = 0) {
-        return tape.constant(Tensor::full(shape, static_cast<double>(value), Dtype::int64));
-    }
-
-    template <class Expected, class Call>
-    void throws(const char* message, Call call) {
-        std::size_t size = tape.size();
-        CHECK_THROWS_WITH_AS(call(), message, Expected);
-        CHECK(tape.size() == size);
-    }
-};
-
-} // namespace
 
 TEST_SUITE("ops") {
     TEST_CASE_FIXTURE(Caller, "elementwise ops refuse shapes that do not broadcast, naming both") {

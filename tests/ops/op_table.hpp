@@ -66,4 +66,5 @@ std::vector<OpRow> comparison_rows();
 std::vector<OpRow> reduction_rows();
 std::vector<OpRow> shaping_rows();
 std::vector<OpRow> matmul_rows();
+std::vector<OpRow> convolution_rows();
 std::vector<OpRow> loss_rows();

@@ -1,0 +1,42 @@
+#include <cotape/ops/sliding_axis.hpp>
+
+#include <fmt/format.h>
+
+#include <cotape/core/error.hpp>
+
+namespace cotape {
+namespace {
+
+/// Far above any tensor, and so low that no product of two such numbers overflows.
+constexpr std::int64_t largest = std::int64_t(1) << 31;
+
+void require_at_least(std::int64_t least, std::int64_t value, const std::string& operation, const char* option) {
+    if (value < least || value > largest)
+        throw ValueError(fmt::format("{}: {} must be from {} to {}, got {}", operation, option, least, largest, value));
+}
+
+} // namespace
+
+void SlidingAxis::require_options(const std::string& operation, std::int64_t kernel, std::int64_t stride,
+                                  std::int64_t padding, std::int64_t dilation) {
+    require_at_least(1, kernel, operation, "kernel_size");
+    require_at_least(1, stride, operation, "stride");
+    require_at_least(0, padding, operation, "padding");
+    require_at_least(1, dilation, operation, "dilation");
+}
+
+SlidingAxis::SlidingAxis(const std::string& operation, std::int64_t input, std::int64_t kernel, std::int64_t stride,
+                         std::int64_t padding, std::int64_t dilation, bool ceil_mode)
+    : input(input), kernel(kernel), stride(stride), padding(padding), dilation(dilation) {
+    require_options(operation, kernel, stride, padding, dilation);
+    if (input < 0 || input > largest * largest / 4)
+        throw ShapeError(fmt::format("{}: an axis of {} cannot be addressed", operation, input));
+    std::int64_t room = input + 2 * padding - dilation * (kernel - 1) - 1;
+    if (room < 0)
+        throw ShapeError(fmt::format("{}: a window of {} does not fit into {} padded by {}", operation,
+                                     dilation * (kernel - 1) + 1, input, padding));
+    output = (room + (ceil_mode ? stride - 1 : 0)) / stride + 1;
+    if (ceil_mode && (output - 1) * stride >= input + padding) --output;
+}
+
+} // namespace cotape
