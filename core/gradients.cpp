@@ -1,6 +1,9 @@
 #include <cotape/core/gradients.hpp>
 
 #include <algorithm>
+#include <iterator>
+#include <ranges>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -9,7 +12,7 @@
 
 namespace cotape {
 
-/// The one operation that the engine knows (ops/arithmetic.cpp).
+/// The one operation that the engine knows (ops/arithmetic.cpp), beside the sums that an op offers itself (Op::sum).
 Var operator+(Operand a, Operand b);
 
 namespace {
@@ -52,22 +55,72 @@ class Dependents {
     std::vector<bool> flags_;
 };
 
+/// Puts the sum of those terms that are outputs of one op, `terms[first]` among them, in the place of that one, where the
+/// op has a cheaper sum than adding.
+void join_outputs(std::vector<Var>& terms, std::size_t first) {
+    const Op* op = terms[first].node().op;
+    auto is_output = [op](Var term) { return term.node().op == op; };
+    if (!op->sum || std::any_of(terms.begin(), terms.begin() + static_cast<std::ptrdiff_t>(first), is_output)) return;
+    std::vector<Var> outputs;
+    std::ranges::copy_if(terms | std::views::reverse, std::back_inserter(outputs), is_output);
+    if (outputs.size() < 2) return;
+    Var joined = op->sum(outputs);
+    if (!joined) return;
+    std::erase_if(terms, is_output);
+    terms.insert(terms.begin() + static_cast<std::ptrdiff_t>(first), joined);
+}
+
 /// The cotangents met so far, by node: the only place where they are added up.
 class Accumulator {
   public:
-    Accumulator(NodeId first, NodeId last) : first_(first), sums_(static_cast<std::size_t>(last + 1 - first)) {}
-    Var of(NodeId id) const {
-        std::size_t i = static_cast<std::size_t>(id - first_);
-        return id >= first_ && i < sums_.size() ? sums_[i] : Var();
+    Accumulator(NodeId first, NodeId last) : first_(first), entries_(static_cast<std::size_t>(last + 1 - first)) {}
+
+    /// Takes in a cotangent of node `id` that comes from node `user`.
+    void add(NodeId id, Var cotangent, NodeId user) {
+        Entry& entry = entries_[static_cast<std::size_t>(id - first_)];
+        entry.user = user;
+        if (!entry.sum) {
+            entry.sum = cotangent;
+            return;
+        }
+        if (entry.terms < 0) {
+            entry.terms = static_cast<std::int32_t>(terms_.size());
+            terms_.push_back({entry.sum});
+        }
+        terms_[static_cast<std::size_t>(entry.terms)].push_back(cotangent);
     }
-    void add(NodeId id, Var cotangent) {
-        Var& sum = sums_[static_cast<std::size_t>(id - first_)];
-        sum = sum ? sum + cotangent : cotangent;
+    /// The sum of a node's cotangents, recorded now if there are several; empty where there is none.
+    Var of(NodeId id) {
+        std::size_t i = static_cast<std::size_t>(id - first_);
+        if (id < first_ || i >= entries_.size()) return Var();
+        Entry& entry = entries_[i];
+        if (entry.terms >= 0) {
+            DerivativeScope scope(entry.sum.tape(), entry.user);
+            entry.sum = total(std::exchange(terms_[static_cast<std::size_t>(entry.terms)], {}));
+            entry.terms = -1;
+        }
+        return entry.sum;
     }
 
   private:
+    struct Entry {
+        Var sum;
+        /// Where the terms of a sum that is not recorded yet are; -1 for none.
+        std::int32_t terms = -1;
+        /// Where the last term comes from: the sum carries its line.
+        NodeId user = -1;
+    };
+
+    static Var total(std::vector<Var> terms) {
+        for (std::size_t i = 0; i < terms.size(); ++i) join_outputs(terms, i);
+        Var sum = terms.front();
+        for (std::size_t i = 1; i < terms.size(); ++i) sum = sum + terms[i];
+        return sum;
+    }
+
     NodeId first_;
-    std::vector<Var> sums_;
+    std::vector<Entry> entries_;
+    std::vector<std::vector<Var>> terms_;
 };
 
 /// Asks the op of node `id` for the cotangents of those inputs that depend on some x.
@@ -87,7 +140,7 @@ void propagate(Tape& tape, NodeId id, const Dependents& dependents, Accumulator&
         if (!(cotangent.type() == inputs[i].type()))
             require_same_type(inputs[i], cotangent,
                               fmt::format("gradients: the derivative of {} for its input {}", node.op->name, i).c_str());
-        sums.add(inputs[i].id(), cotangent);
+        sums.add(inputs[i].id(), cotangent, id);
     }
 }
 
@@ -123,7 +176,7 @@ std::vector<Var> cotangents(std::span<const Var> ys, std::span<const Var> seeds,
     Dependents dependents(tape, last, xs);
     Accumulator sums(std::min(dependents.first(), last), last);
     for (std::size_t i = 0; i < ys.size(); ++i)
-        if (dependents.contains(ys[i].id())) sums.add(ys[i].id(), seeds[i]);
+        if (dependents.contains(ys[i].id())) sums.add(ys[i].id(), seeds[i], ys[i].id());
     for (NodeId id = last; id >= dependents.first(); --id)
         if (sums.of(id) && dependents.contains(id) && tape.node(id).op->derivative)
             propagate(tape, id, dependents, sums);

@@ -77,6 +77,9 @@ struct Op {
     /// where it depends so on none.
     std::function<Var(const Rule& rule)> derivative = nullptr;
     OpKind kind = OpKind::opaque;
+    /// The sum of several outputs of this op, all of one type, where there is something cheaper than adding them one by
+    /// one; an empty Var where there is not. A value used in many places has as many cotangents to sum.
+    std::function<Var(std::span<const Var> outputs)> sum = nullptr;
     /// For elementwise ops: the loops for float32 and float64.
     TileKernel tile_float32 = nullptr;
     TileKernel tile_float64 = nullptr;

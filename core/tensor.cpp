@@ -88,6 +88,19 @@ Tensor Tensor::reshaped(const Shape& shape) const {
     return result;
 }
 
+Tensor Tensor::part(std::int64_t begin, const Shape& shape) const {
+    std::int64_t count = checked_element_count(shape, "part");
+    if (begin < 0 || begin > size_ || count > size_ - begin)
+        throw ShapeError(fmt::format("part: cannot take {} from element {} of {} on", to_string(shape), begin,
+                                     to_string(this->shape())));
+    Tensor result;
+    result.type_ = {shape, dtype()};
+    result.size_ = count;
+    std::size_t offset = static_cast<std::size_t>(begin) * size_of(dtype());
+    result.storage_ = std::shared_ptr<std::byte>(storage_, storage_.get() + offset);
+    return result;
+}
+
 Tensor Tensor::as(Dtype dtype) const {
     if (dtype == this->dtype() || empty()) return *this;
     MutableTensor result({shape(), dtype});

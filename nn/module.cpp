@@ -61,14 +61,18 @@ class NameParts : public Visitor {
 } // namespace
 
 Var Module::operator()(Var x, Where where) {
+    Var y;
+    recorded(x.tape(), where, [&] { y = forward(x); });
+    return y;
+}
+
+void Module::recorded(Tape& tape, Where where, const std::function<void()>& body) {
     name_parts();
-    Tape& tape = x.tape();
     std::optional<Tape::Transaction> whole; // of the outermost module: it is recorded in full, or not at all
     if (!tape.in_scope()) whole.emplace(tape);
     Tape::ModuleScope scope(tape, name_, where);
-    Var y = forward(x);
+    body();
     if (whole) whole->keep();
-    return y;
 }
 
 void Module::name_parts() {

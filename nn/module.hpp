@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -73,6 +74,9 @@ class Module {
 
   protected:
     virtual Var forward(Var x) = 0;
+    /// Runs `body`, which records on `tape`, under the module's path and the line of the user's call, `where`. For calls
+    /// with more than one input or output: the public function of such a call wraps all it does in this.
+    void recorded(Tape& tape, Where where, const std::function<void()>& body);
 
   private:
     friend class Evaluating;

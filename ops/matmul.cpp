@@ -1,11 +1,15 @@
 #include <cotape/ops/matmul.hpp>
 
+#include <vector>
+
 #include <fmt/format.h>
 
 #include <cotape/core/dispatch.hpp>
 #include <cotape/core/error.hpp>
+#include <cotape/core/tape.hpp>
 #include <cotape/ops/broadcasting.hpp>
 #include <cotape/ops/gemm.hpp>
+#include <cotape/ops/shaping.hpp>
 
 namespace cotape {
 namespace {
@@ -96,7 +100,33 @@ Var matmul_derivative(const Rule& rule) {
     return sum_to(cotangent, rule.x[rule.input].shape());
 }
 
-const Op matmul_op{.name = "matmul", .type = matmul_type, .kernel = matmul_kernel, .derivative = matmul_derivative};
+/// As one product of the operands put one under the other, where copying them there moves less than adding the products:
+/// the weight's gradient of a net that is unrolled in time.
+Var sum_of_products(std::span<const Var> products) {
+    std::vector<Operand> a, b;
+    std::int64_t copied = 0;
+    for (Var product : products) {
+        const Node& node = product.node();
+        Tape& tape = product.tape();
+        a.emplace_back(tape.var(node.inputs[0]));
+        b.emplace_back(tape.var(node.inputs[1]));
+        const Shape &left = a.back().var.shape(), &right = b.back().var.shape();
+        bool tall = node.attributes.flag("transpose_a") && !node.attributes.flag("transpose_b");
+        if (!tall || left.size() != 2 || right.size() != 2) return Var();
+        copied += element_count(left) + element_count(right);
+    }
+    std::int64_t added = element_count(products[0].shape()) * static_cast<std::int64_t>(products.size());
+    if (copied > 2 * added) return Var();
+    return matmul(concatenate(a, 0), concatenate(b, 0), {.transpose_a = true});
+}
+
+const Op matmul_op{
+    .name = "matmul",
+    .type = matmul_type,
+    .kernel = matmul_kernel,
+    .derivative = matmul_derivative,
+    .sum = sum_of_products,
+};
 
 } // namespace
 

@@ -56,6 +56,14 @@ const Op permute_op{
 /// `x` placed at `begin`, `begin + step`, ... along `axis` of a tensor that holds `value` elsewhere.
 Var embed(Operand x, std::int64_t axis, std::int64_t begin, std::int64_t step, std::int64_t extent, double value);
 
+/// Whether a block of these extents lies in one piece within a tensor of shape `whole`: of the axes before the first that
+/// it takes in part, it has one element each.
+bool is_one_piece(const Shape& block, const Shape& whole) {
+    std::size_t axis = block.size();
+    while (axis > 0 && block[axis - 1] == whole[axis - 1]) --axis;
+    return axis == 0 || std::all_of(block.begin(), block.begin() + axis - 1, [](std::int64_t n) { return n == 1; });
+}
+
 const Op slice_op{
     .name = "slice",
     .type =
@@ -68,11 +76,13 @@ const Op slice_op{
         },
     .kernel =
         [](const Call& call, const Type& output, std::span<const Tensor> inputs) {
-            MutableTensor result(output);
             std::size_t axis = static_cast<std::size_t>(call.attributes.integer("axis"));
             Shape strides = dense_strides(inputs[0].shape());
             std::int64_t offset = call.attributes.integer("begin") * strides[axis];
-            strides[axis] *= call.attributes.integer("step");
+            std::int64_t step = call.attributes.integer("step");
+            if (step == 1 && is_one_piece(output.shape, call.shape(0))) return inputs[0].part(offset, output.shape);
+            MutableTensor result(output);
+            strides[axis] *= step;
             const std::byte* first =
                 inputs[0].bytes_begin() + offset * static_cast<std::int64_t>(size_of(output.dtype));
             copy_strided(output.shape, {first, strides}, {result.bytes(), dense_strides(output.shape)},
@@ -86,6 +96,33 @@ const Op slice_op{
                          rule.x[0].shape()[static_cast<std::size_t>(axis)], 0);
         },
 };
+
+/// As one concatenation, where the pads put what they pad side by side into zeros: the cotangent of what was sliced up.
+Var sum_of_pads(std::span<const Var> pads) {
+    std::vector<Var> ordered(pads.begin(), pads.end());
+    auto begin = [](Var pad) { return pad.node().attributes.integer("begin"); };
+    std::ranges::stable_sort(ordered, {}, begin);
+    Tape& tape = pads[0].tape();
+    std::int64_t axis = pads[0].node().attributes.integer("axis"), filled = 0;
+    std::size_t along = static_cast<std::size_t>(axis);
+    Shape shape = pads[0].shape();
+    std::int64_t extent = shape[along];
+    std::vector<Operand> pieces;
+    auto fill_to = [&](std::int64_t position) {
+        shape[along] = position - filled;
+        if (filled < position) pieces.emplace_back(tape.full(shape, 0, pads[0].dtype()));
+    };
+    for (Var pad : ordered) {
+        const Attributes& attributes = pad.node().attributes;
+        bool is_block = attributes.integer("step") == 1 && attributes.real("value") == 0;
+        if (!is_block || attributes.integer("axis") != axis || begin(pad) < filled) return Var();
+        fill_to(begin(pad));
+        pieces.emplace_back(tape.var(pad.node().inputs[0]));
+        filled = begin(pad) + pieces.back().var.shape()[along];
+    }
+    fill_to(extent);
+    return concatenate(pieces, axis);
+}
 
 const Op embed_op{
     .name = "pad",
@@ -115,7 +152,7 @@ const Op embed_op{
             std::int64_t step = rule.attributes.integer("step");
             std::int64_t count = rule.x[0].shape()[static_cast<std::size_t>(axis)];
             return slice(rule.g, axis, begin, count == 0 ? begin : begin + (count - 1) * step + 1, step);
-        },
+        },    .sum = sum_of_pads,
 };
 
 Var embed(Operand x, std::int64_t axis, std::int64_t begin, std::int64_t step, std::int64_t extent, double value) {
