@@ -11,6 +11,7 @@
 #include <cotape/core/evaluate.hpp>
 #include <cotape/core/gradients.hpp>
 #include <cotape/core/graph_printing.hpp>
+#include <cotape/core/memory_plan.hpp>
 #include <cotape/core/node.hpp>
 #include <cotape/core/op.hpp>
 #include <cotape/core/shape.hpp>

@@ -11,8 +11,9 @@ namespace cotape {
 namespace {
 
 constexpr std::size_t alignment = 64;
+constexpr std::size_t parts = 32;
 
-/// Buffers come in four sizes an octave, so that at most a quarter of one is wasted.
+/// Buffers come in 32 sizes an octave, so that at most a 32nd of one is wasted.
 struct SizeClass {
     std::size_t index;
     std::size_t bytes;
@@ -21,10 +22,10 @@ struct SizeClass {
 SizeClass size_class(std::size_t bytes) {
     bytes = std::max(bytes, alignment);
     std::size_t octave = static_cast<std::size_t>(std::bit_width(bytes - 1)) - 1;
-    std::size_t quarter = (std::size_t(1) << octave) / 4;
-    std::size_t quarters = (bytes - (std::size_t(1) << octave) + quarter - 1) / quarter;
-    std::size_t rounded = (std::size_t(1) << octave) + quarters * quarter;
-    return {4 * octave + quarters, (rounded + alignment - 1) / alignment * alignment};
+    std::size_t part = (std::size_t(1) << octave) / parts;
+    std::size_t count = (bytes - (std::size_t(1) << octave) + part - 1) / part;
+    std::size_t rounded = (std::size_t(1) << octave) + count * part;
+    return {parts * octave + count, (rounded + alignment - 1) / alignment * alignment};
 }
 
 class Pool {
@@ -88,7 +89,7 @@ class Pool {
     }
 
     std::mutex mutex_;
-    std::array<std::vector<std::byte*>, 4 * 64 + 4> kept_;
+    std::array<std::vector<std::byte*>, parts * 64 + parts> kept_;
     BufferPoolUsage usage_;
 };
 
@@ -105,6 +106,7 @@ std::shared_ptr<std::byte> allocate_buffer(std::size_t bytes) {
     return {pool().take(size), [size](std::byte* buffer) { pool().give_back(buffer, size); }};
 }
 
+std::size_t buffer_size(std::size_t bytes) { return size_class(bytes).bytes; }
 BufferPoolUsage buffer_pool_usage() { return pool().usage(); }
 void reset_buffer_pool_peak() { pool().reset_peak(); }
 void trim_buffer_pool() { pool().trim(); }

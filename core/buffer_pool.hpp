@@ -9,6 +9,9 @@ namespace cotape {
 /// result costs four times the addition that fills it, because the system hands out untouched pages. Thread-safe.
 std::shared_ptr<std::byte> allocate_buffer(std::size_t bytes);
 
+/// How many bytes the buffer has that allocate_buffer(bytes) gives.
+std::size_t buffer_size(std::size_t bytes);
+
 /// Bytes that are handed out now, and bytes kept for reuse.
 struct BufferPoolUsage {
     std::size_t in_use = 0;

@@ -1,11 +1,12 @@
-#include <cotape/core/fused_evaluate.hpp>
+#include <cotape/core/evaluation.hpp>
 
 #include <algorithm>
 #include <list>
 #include <memory>
 #include <mutex>
-#include <unordered_map>
+#include <vector>
 
+#include <cotape/core/buffer_reuse.hpp>
 #include <cotape/core/group_run.hpp>
 
 namespace cotape {
@@ -15,12 +16,15 @@ namespace {
 struct Structure {
     std::vector<NodeId> needed;
     std::vector<NodeId> requested;
+    std::vector<NodeId> expendable;
     std::vector<std::uint64_t> signatures;
     std::uint64_t hash = 0;
 
-    Structure(const Tape& tape, std::span<const NodeId> needed_nodes, std::span<const Var> vars)
-        : needed(needed_nodes.begin(), needed_nodes.end()) {
-        for (Var var : vars) requested.push_back(var.id());
+    explicit Structure(const Evaluation& evaluation)
+        : needed(evaluation.needed.begin(), evaluation.needed.end()),
+          requested(evaluation.requested.begin(), evaluation.requested.end()),
+          expendable(evaluation.expendable.begin(), evaluation.expendable.end()) {
+        const Tape& tape = evaluation.tape;
         signatures.reserve(needed.size());
         for (NodeId id : needed) {
             const Node& node = tape.node(id);
@@ -33,7 +37,7 @@ struct Structure {
     }
     bool operator==(const Structure& other) const {
         return hash == other.hash && needed == other.needed && requested == other.requested &&
-               signatures == other.signatures;
+               expendable == other.expendable && signatures == other.signatures;
     }
 };
 
@@ -77,11 +81,13 @@ Plans& plans() {
     return instance;
 }
 
-std::shared_ptr<const FusionPlan> plan_for(const Tape& tape, std::span<const NodeId> needed, std::span<const Var> vars) {
-    Structure structure(tape, needed, vars);
+std::shared_ptr<const FusionPlan> plan_for(const Evaluation& evaluation) {
+    Structure structure(evaluation);
     std::shared_ptr<const FusionPlan> plan = plans().find(structure);
     if (!plan) {
-        plan = std::make_shared<const FusionPlan>(make_fusion_plan(tape, needed, structure.requested));
+        auto made = std::make_shared<FusionPlan>(make_fusion_plan(evaluation.tape, evaluation.needed, evaluation.requested));
+        plan_reuse(*made, evaluation.tape, evaluation.requested, evaluation.expendable);
+        plan = std::move(made);
         plans().insert(std::move(structure), plan);
     }
     return plan;
@@ -89,16 +95,19 @@ std::shared_ptr<const FusionPlan> plan_for(const Tape& tape, std::span<const Nod
 
 } // namespace
 
-void evaluate_fused(Tape& tape, std::span<const NodeId> needed, std::span<const Var> vars, Keep keep) {
-    std::shared_ptr<const FusionPlan> plan = plan_for(tape, needed, vars);
+void evaluate_fused(const Evaluation& evaluation) {
+    Tape& tape = evaluation.tape;
+    bool recycles = evaluation.keep == Keep::requested;
+    std::shared_ptr<const FusionPlan> plan = plan_for(evaluation);
     for (const PlanUnit& unit : plan->units) {
         if (unit.group >= 0)
-            run_group(tape, plan->groups[static_cast<std::size_t>(unit.group)]);
+            run_group(tape, plan->groups[static_cast<std::size_t>(unit.group)], recycles);
         else
             tape.set_computed(unit.node, compute_node(tape, tape.node(unit.node)));
-        if (keep == Keep::requested)
+        if (recycles)
             for (NodeId id : unit.dying) tape.set_computed(id, Tensor());
     }
+    tape.set_latest_evaluation({std::move(plan), recycles, tape.size()});
 }
 
 } // namespace cotape

@@ -7,7 +7,6 @@
 #include <tuple>
 #include <unordered_map>
 
-#include <cotape/core/last_readers.hpp>
 #include <cotape/core/tape.hpp>
 
 namespace cotape {
@@ -273,7 +272,9 @@ class Planner {
         for (NodeId root : roots) // folds run after all steps
             if (is_fold(node(root))) last_reader[node(root).inputs[0]] = steps.size();
         std::vector<OperandIndex> free;
-        OperandIndex first_slot = static_cast<OperandIndex>(group.loads.size());
+        OperandIndex next_store = static_cast<OperandIndex>(group.loads.size());
+        group.stores = static_cast<std::int32_t>(std::ranges::count_if(steps, [&](NodeId id) { return of(id).stored; }));
+        OperandIndex first_slot = next_store + group.stores;
         for (std::size_t i = 0; i < steps.size(); ++i) {
             NodeId id = steps[i];
             GroupStep step{.kernel = group.space.dtype == Dtype::float32 ? node(id).op->tile_float32
@@ -282,7 +283,7 @@ class Planner {
             for (NodeId input : node(id).inputs) step.operands.push_back(operand[input]);
             if (of(id).stored) {
                 step.store = id;
-                step.result = first_slot + group.slots++; // points into the stored value, tile by tile
+                step.result = next_store++;
             } else if (free.empty()) {
                 step.result = first_slot + group.slots++;
             } else {
@@ -334,9 +335,7 @@ class Planner {
 } // namespace
 
 FusionPlan make_fusion_plan(const Tape& tape, std::span<const NodeId> needed, std::span<const NodeId> requested) {
-    FusionPlan plan = Planner(tape, needed, requested).plan();
-    find_last_readers(plan, tape, requested);
-    return plan;
+    return Planner(tape, needed, requested).plan();
 }
 
 } // namespace cotape

@@ -20,15 +20,19 @@ using OperandIndex = std::int32_t;
 struct GroupLoad {
     NodeId node;
     bool in_place;
+    /// The value of a state that is about to change, which holds it beside the tape; it may be overwritten all the same.
+    bool of_state = false;
 };
 
-/// One elementwise op on one tile. Operands below the number of loads are loads; the others are slots of scratch.
+/// One elementwise op on one tile. Operands are numbered: first the loads, then the stored values, then slots of scratch.
 struct GroupStep {
     TileKernel kernel;
     SmallVector<OperandIndex, 4> operands;
     OperandIndex result;
-    /// Where the result is stored as well; -1 for nowhere: then it lives in scratch alone.
+    /// Where the result is stored; -1 for nowhere: then it lives in scratch.
     NodeId store = -1;
+    /// The load that the stored value may be written over; -1 for none.
+    OperandIndex overwrites = -1;
 };
 
 /// A reduction at the end of a group.
@@ -45,6 +49,7 @@ struct Group {
     std::vector<GroupLoad> loads;
     std::vector<GroupStep> steps;
     std::vector<GroupFold> folds;
+    std::int32_t stores = 0;
     std::int32_t slots = 0;
 };
 
@@ -52,7 +57,7 @@ struct Group {
 struct PlanUnit {
     NodeId node = -1;
     std::int32_t group = -1;
-    /// What nobody reads after this unit.
+    /// What nobody reads after this unit (see buffer_reuse.hpp).
     std::vector<NodeId> dying;
 };
 

@@ -93,7 +93,7 @@ class FoldWalk {
 /// One run of a group over its whole space.
 class GroupRun {
   public:
-    GroupRun(Tape& tape, const Group& group)
+    GroupRun(Tape& tape, const Group& group, bool recycles)
         : tape_(tape), group_(group), element_size_(size_of(group.space.dtype)),
           count_(element_count(group.space.shape)) {
         std::int64_t row = 1, run = count_;
@@ -105,8 +105,9 @@ class GroupRun {
         for (const GroupLoad& load : group.loads)
             if (!load.in_place)
                 run = std::min(run, BroadcastReader(tape.computed(load.node), group.space.shape).run());
+        for (const GroupLoad& load : group.loads) loaded_.push_back(tape.computed(load.node).bytes_begin());
         for (const GroupStep& step : group.steps)
-            if (step.store >= 0) stored_.emplace_back(tape.node(step.store).type);
+            if (step.store >= 0) stored_.push_back(room_for(step, recycles));
         run_ = std::max<std::int64_t>(1, run);
         if (run_ <= longest_tile)
             tile_ = longest_tile / run_ * run_;
@@ -158,7 +159,7 @@ class GroupRun {
     class Worker {
       public:
         explicit Worker(GroupRun& run)
-            : run_(run), operands_(run.group_.loads.size() + static_cast<std::size_t>(run.group_.slots)) {
+            : run_(run), operands_(run.group_.loads.size() + static_cast<std::size_t>(run.group_.stores + run.group_.slots)) {
             const Group& group = run.group_;
             for (const GroupLoad& load : group.loads)
                 if (!load.in_place) {
@@ -168,7 +169,7 @@ class GroupRun {
             std::size_t tile_bytes = (static_cast<std::size_t>(run.tile_) * run.element_size_ + 63) / 64 * 64;
             scratch_ = allocate_buffer(tile_bytes * static_cast<std::size_t>(group.slots));
             for (std::size_t slot = 0; slot < static_cast<std::size_t>(group.slots); ++slot)
-                operands_[group.loads.size() + slot] = scratch_.get() + slot * tile_bytes;
+                operands_[group.loads.size() + static_cast<std::size_t>(group.stores) + slot] = scratch_.get() + slot * tile_bytes;
         }
 
         void run(std::int64_t chunk) {
@@ -186,7 +187,7 @@ class GroupRun {
             std::size_t offset = static_cast<std::size_t>(begin) * run_.element_size_, reader = 0, stored = 0;
             for (std::size_t i = 0; i < group.loads.size(); ++i)
                 operands_[i] = group.loads[i].in_place
-                                   ? const_cast<std::byte*>(run_.tape_.computed(group.loads[i].node).bytes_begin()) + offset
+                                   ? const_cast<std::byte*>(run_.loaded_[i]) + offset
                                    : const_cast<std::byte*>(
                                          static_cast<const std::byte*>(readers_[reader++].read(begin, count)));
             const void* inputs[most_step_operands];
@@ -210,6 +211,20 @@ class GroupRun {
         std::shared_ptr<std::byte> scratch_;
     };
 
+    /// Memory for what `step` stores: that of the load that it may overwrite, where only those known of hold it.
+    MutableTensor room_for(const GroupStep& step, bool recycles) {
+        const Type& type = tape_.node(step.store).type;
+        if (recycles && step.overwrites >= 0) {
+            const GroupLoad& load = group_.loads[static_cast<std::size_t>(step.overwrites)];
+            if (tape_.computed(load.node).is_held_by(load.of_state ? 2 : 1)) {
+                Tensor old = tape_.computed(load.node);
+                tape_.set_computed(load.node, Tensor()); // lest a failure leave half of it overwritten
+                return MutableTensor(type, std::move(old));
+            }
+        }
+        return MutableTensor(type);
+    }
+
     double* state_of(std::size_t fold) const { return reinterpret_cast<double*>(states_[fold].get()); }
 
     Tape& tape_;
@@ -217,6 +232,7 @@ class GroupRun {
     std::size_t element_size_;
     /// The space, the tiles and chunks it is cut into, and the longest stretch that all loads and folds take as one.
     std::int64_t count_, tile_ = 1, chunk_ = 1, chunks_ = 1, run_ = 1;
+    std::vector<const std::byte*> loaded_;
     std::vector<MutableTensor> stored_;
     std::vector<FoldWalk> walks_;
     std::vector<std::shared_ptr<std::byte>> states_;
@@ -224,6 +240,6 @@ class GroupRun {
 
 } // namespace
 
-void run_group(Tape& tape, const Group& group) { GroupRun(tape, group).run(); }
+void run_group(Tape& tape, const Group& group, bool recycles) { GroupRun(tape, group, recycles).run(); }
 
 } // namespace cotape

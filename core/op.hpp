@@ -44,7 +44,8 @@ enum class OpKind : std::uint8_t {
     opaque,      ///< everything else: products, gathers, data movement
 };
 
-/// Computes `count` consecutive outputs from as many consecutive elements of each input.
+/// Computes `count` consecutive outputs from as many consecutive elements of each input. The output may lie where an
+/// input does, element on element.
 using TileKernel = void (*)(const void* const* inputs, void* output, std::size_t count);
 
 /// How a reduction to sums takes in its input tile by tile. Its state is `planes` doubles for each output, zero at first,

@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include <cotape/core/error.hpp>
-#include <cotape/core/evaluate.hpp>
+#include <cotape/core/evaluation.hpp>
 #include <cotape/core/tape.hpp>
 
 namespace cotape {
@@ -36,14 +36,18 @@ void State::assign(Tensor value) const {
 void commit(Tape& tape, std::span<const Var> also) {
     tape.check_thread();
     std::vector<Var> values(also.begin(), also.end());
+    std::vector<NodeId> expendable;
     for (const Tape::Proposal& proposal : tape.proposals_) {
         if (tape.reading(proposal.state)->version != proposal.state.version())
             throw TapeError("commit: a state has changed since this tape read it; nothing was committed");
         if (tape.node(proposal.value).type.dtype != proposal.state.type().dtype)
             throw TapeError("commit: a state is bound to another element type on this tape; nothing was committed");
         values.push_back(tape.var(proposal.value));
+        NodeId read = tape.reading(proposal.state)->node;
+        const Tensor& old = proposal.state.value(); // held by the state, and by the tape as the value of `read`
+        if (proposal.in_place && is_same(tape.computed(read), old) && old.is_held_by(2)) expendable.push_back(read);
     }
-    evaluate(values, Keep::requested);
+    evaluate(values, Keep::requested, expendable);
     for (const Tape::Proposal& proposal : tape.proposals_) {
         proposal.state.cell_->value = tape.computed(proposal.value);
         ++proposal.state.cell_->version;

@@ -45,7 +45,7 @@ Anchors& anchors() {
 }
 
 Tensor no_kernel(const Call& call, const Type&, std::span<const Tensor>) {
-    throw TapeError(fmt::format("{}: has no value of its own", call.name()));
+    throw TapeError(fmt::format("{}: its value is gone: a commit wrote a state's new value over it", call.name()));
 }
 
 Type no_type(const Call& call) {
@@ -103,6 +103,7 @@ void Tape::clear() {
     nodes_.truncate(0);
     std::ranges::fill(hashed_, -1);
     computed_.truncate(0);
+    latest_evaluation_ = {};
     readings_.clear();
     proposals_.clear();
 }
@@ -155,7 +156,7 @@ Var Tape::full(const Shape& shape, double value, Dtype dtype, Where where) {
     return var(record_node(full_op, {}, {{"value", value}}, &type, where));
 }
 
-void Tape::propose(const State& state, Var value) {
+void Tape::propose(const State& state, Var value, const ProposalOptions& options) {
     if (&value.tape() != this) throw TapeError("propose: the value is on another tape");
     const Type& held = variable(state).type();
     if (value.dtype() != held.dtype)
@@ -163,7 +164,7 @@ void Tape::propose(const State& state, Var value) {
     if (!(value.shape() == held.shape))
         throw ShapeError(fmt::format("propose: the state holds {}, got {}", to_string(held), to_string(value.type())));
     std::erase_if(proposals_, [&](const Proposal& proposal) { return proposal.state.id() == state.id(); });
-    proposals_.push_back({state, value.id()});
+    proposals_.push_back({state, value.id(), options.in_place});
 }
 
 bool Tape::has_proposal(const State& state) const {
@@ -288,6 +289,7 @@ void Tape::roll_back(std::size_t nodes, std::size_t readings, std::vector<Propos
     if (nodes_.size() <= nodes) return;
     nodes_.truncate(nodes);
     computed_.truncate(nodes);
+    if (latest_evaluation_.tape_size > nodes) latest_evaluation_ = {};
     rehash(hashed_.size());
     NodeId size = static_cast<NodeId>(nodes);
     while (!rollbacks_.empty() && rollbacks_.back().size >= size) rollbacks_.pop_back();

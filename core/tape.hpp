@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include <cotape/core/memory_plan.hpp>
 #include <cotape/core/node.hpp>
 #include <cotape/core/op.hpp>
 #include <cotape/core/stable_list.hpp>
@@ -14,6 +15,8 @@
 #include <cotape/core/var.hpp>
 
 namespace cotape {
+
+struct FusionPlan;
 
 /// How values are computed. Both give the same values, up to the order in which sums are added.
 enum class Evaluator : std::uint8_t {
@@ -29,6 +32,12 @@ struct TapeOptions {
     /// Tapes that check evaluate plainly.
     bool check_finite = false;
     Evaluator evaluator = Evaluator::automatic;
+};
+
+struct ProposalOptions {
+    /// Lets the commit write the new value over the old one, where nobody holds that but the state and the tape. What
+    /// reads the old value and is not computed by then can no longer be: reading it throws TapeError.
+    bool in_place = false;
 };
 
 /// The record of a computation: a list of nodes in recording order, each an op applied to earlier nodes. It is the
@@ -58,7 +67,7 @@ class Tape {
 
     /// Asks that `state` become `value` when this tape is committed; replaces an earlier proposal for the same state.
     /// Throws ShapeError or DtypeError unless `value` has the type that the state has on this tape.
-    void propose(const State& state, Var value);
+    void propose(const State& state, Var value, const ProposalOptions& options = {});
     /// What `state` would be after a commit: the value proposed for it, or else its value now.
     Var proposed(const State& state, Where where = Where::current());
     bool has_proposal(const State& state) const;
@@ -82,9 +91,20 @@ class Tape {
     /// records many nodes leaves the tape as it was when it throws.
     class Transaction;
 
+    /// The memory that the latest evaluation on this tape took, for example that of an optimiser's step. Throws TapeError
+    /// where there was none.
+    MemoryPlan memory_plan() const;
+
     /// For evaluators: a computed value (empty where there is none yet), and the place to put it.
     const Tensor& computed(NodeId id) const;
     void set_computed(NodeId id, Tensor value);
+    /// For evaluators: the plan they followed, whether they recycled what died on the way, and the tape's size then.
+    struct LatestEvaluation {
+        std::shared_ptr<const FusionPlan> plan;
+        bool recycles = false;
+        std::size_t tape_size = 0;
+    };
+    void set_latest_evaluation(LatestEvaluation evaluation) { latest_evaluation_ = std::move(evaluation); }
     /// Throws TapeError when called from a thread other than the tape's own.
     void check_thread() const;
 
@@ -108,6 +128,7 @@ class Tape {
     struct Proposal {
         State state;
         NodeId value;
+        bool in_place;
     };
 
     /// What new nodes inherit: the user's line and module, and the node whose derivative is being recorded.
@@ -145,6 +166,7 @@ class Tape {
     std::vector<NodeId> hashed_;
     /// The value of each node, empty where it has not been computed.
     StableList<Tensor> computed_;
+    LatestEvaluation latest_evaluation_;
     std::vector<std::string> modules_{""};
     Context context_;
     std::vector<Reading> readings_;

@@ -1,6 +1,7 @@
 #include <cotape/core/tensor.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 
@@ -80,6 +81,12 @@ double Tensor::at(std::int64_t position) const {
     });
 }
 
+bool Tensor::is_held_by(long tensors) const {
+    if (storage_.use_count() != tensors) return false;
+    std::atomic_thread_fence(std::memory_order_acquire); // what other threads read before they let go is behind us
+    return true;
+}
+
 Tensor Tensor::reshaped(const Shape& shape) const {
     if (checked_element_count(shape, "reshape") != size_)
         throw ShapeError(fmt::format("reshape: cannot make {} of {}", to_string(shape), to_string(this->shape())));
@@ -122,6 +129,8 @@ MutableTensor::MutableTensor(Type type) {
     tensor_.type_ = std::move(type);
     tensor_.storage_ = allocate_buffer(tensor_.bytes());
 }
+
+MutableTensor::MutableTensor(Type type, Tensor old) : tensor_(std::move(old)) { tensor_.type_ = std::move(type); }
 
 std::optional<std::int64_t> first_non_finite(const Tensor& value) {
     if (!is_floating(value.dtype())) return std::nullopt;

@@ -77,6 +77,9 @@ class Tensor {
     /// Where the elements are in memory: equal for tensors that share them.
     std::uintptr_t identity() const { return reinterpret_cast<std::uintptr_t>(storage_.get()); }
 
+    /// Whether that many tensors, and no more, share the elements.
+    bool is_held_by(long tensors) const;
+
     /// True where both are the same elements in memory under the same type.
     friend bool is_same(const Tensor& a, const Tensor& b) {
         return a.storage_ == b.storage_ && a.type_ == b.type_;
@@ -106,6 +109,8 @@ class MutableTensor {
   public:
     /// Throws ShapeError for a negative extent or a size that overflows.
     explicit MutableTensor(Type type);
+    /// In the memory of `old`, which has as many bytes and which nobody reads any more.
+    MutableTensor(Type type, Tensor old);
 
     const Type& type() const { return tensor_.type(); }
     std::int64_t size() const { return tensor_.size(); }

@@ -24,8 +24,8 @@ Var Adam::update(const Slot& slot, Var parameter, Var gradient, Var rate) {
 
     Var first = options_.beta1 * tape.variable(slot.states[0]) + (1 - options_.beta1) * gradient;
     Var second = options_.beta2 * tape.variable(slot.states[1]) + (1 - options_.beta2) * square(gradient);
-    tape.propose(slot.states[0], first);
-    tape.propose(slot.states[1], second);
+    tape.propose(slot.states[0], first, {.in_place = true});
+    tape.propose(slot.states[1], second, {.in_place = true});
 
     Var first_correction = input(tape, 1 - std::pow(options_.beta1, t), parameter.dtype());
     Var root_correction = input(tape, std::sqrt(1 - std::pow(options_.beta2, t)), parameter.dtype());

@@ -20,11 +20,11 @@ Var RmsProp::update(const Slot& slot, Var parameter, Var gradient, Var rate) {
     Tape& tape = parameter.tape();
     if (options_.weight_decay != 0) gradient = gradient + options_.weight_decay * parameter;
     Var mean_square = options_.decay * tape.variable(slot.states[0]) + (1 - options_.decay) * square(gradient);
-    tape.propose(slot.states[0], mean_square);
+    tape.propose(slot.states[0], mean_square, {.in_place = true});
     Var step = gradient / (sqrt(mean_square) + options_.epsilon);
     if (options_.momentum != 0) {
         step = options_.momentum * tape.variable(slot.states[1]) + step;
-        tape.propose(slot.states[1], step);
+        tape.propose(slot.states[1], step, {.in_place = true});
     }
     return parameter - rate * step;
 }

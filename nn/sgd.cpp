@@ -20,7 +20,7 @@ Var Sgd::update(const Slot& slot, Var parameter, Var gradient, Var rate) {
     if (options_.momentum > 0) {
         Tape& tape = parameter.tape();
         Var velocity = options_.momentum * tape.variable(slot.states[0]) + step;
-        tape.propose(slot.states[0], velocity);
+        tape.propose(slot.states[0], velocity, {.in_place = true});
         step = options_.nesterov ? step + options_.momentum * velocity : velocity;
     }
     return parameter - rate * step;

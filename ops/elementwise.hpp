@@ -24,7 +24,8 @@ Tensor elementwise_kernel(const Call& call, const Type& output, std::span<const 
 template <class Function, class T, std::size_t... I>
 void run_tile(const void* const* inputs, void* output, std::size_t count) {
     run_vectorized([&]() __attribute__((always_inline)) {
-        T* __restrict__ out = static_cast<T*>(output);
+        T* out = static_cast<T*>(output);
+#pragma GCC ivdep // an input may lie where the output does, element on element
         for (std::size_t i = 0; i < count; ++i)
             out[i] = static_cast<T>(Function()(static_cast<const T*>(inputs[I])[i]...));
     });

@@ -1,11 +1,13 @@
 """The works of works.cpp in PyTorch, for compare_pytorch.py, which runs this file in an environment with PyTorch.
 
-    pytorch_steps.py WORK THREADS
+    pytorch_steps.py WORK THREADS [--memory]
 
 Answers each line COUNT on standard input with the times of COUNT steps in microseconds; the first line it prints says
-which versions it runs on.
+which versions it runs on. With --memory it prints instead the most bytes that a step holds at once, beyond what is there
+between steps (parameters, moments, batches; not the gradients, which a step may let go before it begins).
 """
 
+import itertools
 import sys
 import time
 
@@ -98,11 +100,25 @@ WORKS = {
 }
 
 
+def peak_bytes(step):
+    """By the profiler's record of what the CPU allocator hands out and takes back."""
+    for _ in range(WARM_UP):
+        step()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        step()
+    events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    held = list(itertools.accumulate(event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())))
+    return max(held) - min(0, *held)
+
+
 def main():
     parts, prepare = WORKS[sys.argv[1]]
     torch.set_num_threads(int(sys.argv[2]))
     torch.manual_seed(1)
     step = prepare()
+    if "--memory" in sys.argv:
+        print(peak_bytes(step))
+        return
     versions = f"PyTorch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}"
     for line in torch.__config__.show().splitlines():
         if "Math Kernel Library" in line or "MKL-DNN" in line:

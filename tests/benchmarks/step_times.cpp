@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 #include <omp.h>
 
+#include <cotape/core/buffer_pool.hpp>
 #include <cotape/ops/runtime_info.hpp>
 
 #include "works.hpp"
@@ -32,6 +33,14 @@ std::vector<double> times_of(const std::function<void()>& step, int parts, int c
     return times;
 }
 
+std::size_t peak_bytes(const std::function<void()>& step) {
+    for (int i = 0; i < warm_up; ++i) step();
+    cotape::reset_buffer_pool_peak();
+    std::size_t before = cotape::buffer_pool_usage().in_use;
+    step();
+    return cotape::buffer_pool_usage().peak_in_use - before;
+}
+
 void print_line(const std::vector<double>& times) {
     for (double time : times) fmt::print("{:.4f} ", time);
     fmt::print("\n");
@@ -49,13 +58,14 @@ double median(std::vector<double> values) {
 int main(int argc, char** argv) {
     std::string name = "mlp_256";
     int threads = 1, repetitions = 200;
-    bool list = false, serve = false, information = false;
+    bool list = false, serve = false, information = false, memory = false;
     CLI::App app("Times the steps of one work in microseconds.");
     app.add_option("--work", name, "Which work; --list names them")->capture_default_str();
     app.add_option("--threads", threads, "Threads to compute with")->check(CLI::Range(1, 1024))->capture_default_str();
     app.add_option("--repetitions", repetitions, "Steps to time")->check(CLI::Range(1, 1000000))->capture_default_str();
     app.add_flag("--list", list, "Print the works and leave");
     app.add_flag("--information", information, "Print libraries, CPU and threads and leave");
+    app.add_flag("--memory", memory, "Print the most bytes that a step holds at once beyond what is there between steps");
     app.add_flag("--serve", serve, "Answer each line COUNT on standard input with the times of COUNT steps");
     CLI11_PARSE(app, argc, argv);
     omp_set_num_threads(threads);
@@ -67,6 +77,10 @@ int main(int argc, char** argv) {
     try {
         const works::Work& work = works::find(name);
         std::function<void()> step = work.prepare();
+        if (memory) {
+            fmt::print("{}\n", peak_bytes(step));
+            return 0;
+        }
         if (!serve) {
             std::vector<double> times = times_of(step, work.parts, repetitions);
             fmt::print("{}: median {:.3f} us, all: ", work.name, median(times));

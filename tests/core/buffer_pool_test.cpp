@@ -21,7 +21,7 @@ TEST_SUITE("core") {
             std::memset(buffer.get(), 1, bytes);
             std::size_t taken = buffer_pool_usage().in_use - before;
             CHECK(taken >= bytes);
-            CHECK(taken <= bytes + bytes / 4 + 64);
+            CHECK(taken <= bytes + bytes / 32 + 64);
         }
     }
 

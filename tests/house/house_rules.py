@@ -14,10 +14,10 @@ MAY_INCLUDE = {
 # Headers that are deliberately not installed.
 PRIVATE_HEADERS = {
     'core/broadcast_reader.hpp',
-    'core/fused_evaluate.hpp',
+    'core/buffer_reuse.hpp',
+    'core/evaluation.hpp',
     'core/fusion_plan.hpp',
     'core/group_run.hpp',
-    'core/last_readers.hpp',
     'data/digit_strokes.hpp',
     'ops/convolution_kernel.hpp',
     'ops/convolution_onednn.hpp',

@@ -91,6 +91,22 @@ TEST_SUITE("nn") {
         CHECK(optimizer.steps() == 1);
     }
 
+    TEST_CASE("moments are updated in place, and what was not asked for can still be read after the step") {
+        nn::Sequential net = make_net();
+        nn::Adam adam(net, {.learning_rate = 0.1});
+        std::vector<std::uintptr_t> places;
+        for (const auto& named : adam.state()) places.push_back(named.state.value().identity());
+        for (int i = 0; i < 3; ++i) {
+            Tape tape({.evaluator = Evaluator::fused});
+            Var y = net(tape.constant(scattered({5, 4}))), loss = sum(square(y));
+            Tensor before = net(Tape().constant(scattered({5, 4}))).value();
+            adam.step(loss);
+            CHECK(same_bits(y.value(), before));
+            CHECK(tape.memory_plan().steps.size() > 3);
+        }
+        for (std::size_t i = 0; i < places.size(); ++i) CHECK(adam.state()[i].state.value().identity() == places[i]);
+    }
+
     TEST_CASE("a second step on the same tape is refused: the loss is that of the parameters before") {
         nn::Sequential net = make_net();
         nn::Sgd optimizer(net);

@@ -1,0 +1,117 @@
+#include <cotape/core/buffer_reuse.hpp>
+
+#include <algorithm>
+
+namespace cotape {
+namespace {
+
+class Reuse {
+  public:
+    Reuse(FusionPlan& plan, const Tape& tape, std::span<const NodeId> requested, std::span<const NodeId> expendable)
+        : plan_(plan), tape_(tape), first_(static_cast<NodeId>(tape.size())) {
+        for (NodeId id : expendable) first_ = std::min(first_, id);
+        for (const PlanUnit& unit : plan.units)
+            for_each_write(plan, unit, [&](NodeId id, const GroupStep*) { first_ = std::min(first_, id); });
+        facts_.resize(tape.size() - static_cast<std::size_t>(first_));
+        for (NodeId id : expendable) of(id).expendable = true;
+        for (NodeId id : requested)
+            if (concerns(id)) of(id).requested = true;
+    }
+
+    void run() {
+        delay_what_overwrites_states();
+        find_last_readers();
+        for (const PlanUnit& unit : plan_.units)
+            if (unit.group >= 0) overwrite(unit);
+    }
+
+  private:
+    struct Facts {
+        bool expendable = false, requested = false;
+        bool dying = false;
+        std::int32_t readers = 0;
+        /// The last unit that reads or writes it; -1 where the plan does not write it.
+        std::int32_t last_unit = -1;
+    };
+    /// What comes before all that is written, and before all that is expendable, is there to stay.
+    bool concerns(NodeId id) const { return id >= first_; }
+    Facts& of(NodeId id) { return facts_[static_cast<std::size_t>(id - first_)]; }
+    Group& group_of(const PlanUnit& unit) { return plan_.groups[static_cast<std::size_t>(unit.group)]; }
+
+    void delay_what_overwrites_states() {
+        for (const PlanUnit& unit : plan_.units)
+            for_each_read(plan_, unit, tape_, [&](NodeId id) {
+                if (concerns(id)) ++of(id).readers;
+            });
+        std::ranges::stable_partition(plan_.units, [&](const PlanUnit& unit) {
+            if (unit.group < 0) return true;
+            bool read_elsewhere = false, overwrites = false;
+            for_each_write(plan_, unit, [&](NodeId id, const GroupStep*) { read_elsewhere |= of(id).readers > 0; });
+            for (GroupLoad& load : group_of(unit).loads) {
+                if (!load.in_place || !concerns(load.node)) continue;
+                const Facts& facts = of(load.node);
+                load.of_state = facts.expendable && !facts.requested && facts.readers == 1 && !read_elsewhere;
+                overwrites |= load.of_state;
+            }
+            return !overwrites;
+        });
+    }
+
+    void find_last_readers() {
+        for (std::size_t i = 0; i < plan_.units.size(); ++i) {
+            std::int32_t position = static_cast<std::int32_t>(i);
+            for_each_read(plan_, plan_.units[i], tape_, [&](NodeId id) {
+                if (concerns(id) && of(id).last_unit >= 0) of(id).last_unit = position;
+            });
+            for_each_write(plan_, plan_.units[i], [&](NodeId id, const GroupStep*) { of(id).last_unit = position; });
+        }
+        for (const PlanUnit& unit : plan_.units)
+            for_each_write(plan_, unit, [&](NodeId id, const GroupStep*) {
+                if (of(id).requested) return;
+                of(id).dying = true;
+                plan_.units[static_cast<std::size_t>(of(id).last_unit)].dying.push_back(id);
+            });
+    }
+
+    /// Pairs the values that a group stores with those it may write them over.
+    void overwrite(const PlanUnit& unit) {
+        Group& group = group_of(unit);
+        std::int32_t position = static_cast<std::int32_t>(&unit - plan_.units.data());
+        std::vector<std::size_t> last_step(group.loads.size(), 0);
+        for (std::size_t i = 0; i < group.steps.size(); ++i)
+            for (OperandIndex operand : group.steps[i].operands)
+                if (static_cast<std::size_t>(operand) < last_step.size()) last_step[static_cast<std::size_t>(operand)] = i;
+        for (const GroupFold& fold : group.folds) // folds run after all steps
+            if (static_cast<std::size_t>(fold.operand) < last_step.size())
+                last_step[static_cast<std::size_t>(fold.operand)] = group.steps.size();
+        std::vector<std::size_t> free;
+        for (std::size_t i = 0; i < group.loads.size(); ++i) {
+            const GroupLoad& load = group.loads[i];
+            bool dies = load.in_place && concerns(load.node) && of(load.node).dying && of(load.node).last_unit == position;
+            if (load.of_state || dies)
+                free.push_back(i);
+        }
+        std::ranges::stable_partition(free, [&](std::size_t i) { return group.loads[i].of_state; });
+        for (std::size_t i = 0; i < group.steps.size(); ++i) {
+            if (group.steps[i].store < 0) continue;
+            auto found = std::ranges::find_if(free, [&](std::size_t load) { return last_step[load] <= i; });
+            if (found == free.end()) continue;
+            group.steps[i].overwrites = static_cast<OperandIndex>(*found);
+            free.erase(found);
+        }
+    }
+
+    FusionPlan& plan_;
+    const Tape& tape_;
+    NodeId first_;
+    std::vector<Facts> facts_;
+};
+
+} // namespace
+
+void plan_reuse(FusionPlan& plan, const Tape& tape, std::span<const NodeId> requested,
+                std::span<const NodeId> expendable) {
+    Reuse(plan, tape, requested, expendable).run();
+}
+
+} // namespace cotape
