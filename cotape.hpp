@@ -30,8 +30,10 @@
 #include <cotape/nn/adam.hpp>
 #include <cotape/nn/batch_norm.hpp>
 #include <cotape/nn/dropout.hpp>
+#include <cotape/nn/fold_batch_norm.hpp>
 #include <cotape/nn/gradient_check.hpp>
 #include <cotape/nn/gru.hpp>
+#include <cotape/nn/identity.hpp>
 #include <cotape/nn/initializers.hpp>
 #include <cotape/nn/layer_norm.hpp>
 #include <cotape/nn/linear.hpp>
@@ -48,6 +50,7 @@
 #include <cotape/nn/schedules.hpp>
 #include <cotape/nn/sequential.hpp>
 #include <cotape/nn/sgd.hpp>
+#include <cotape/nn/weighted_sum.hpp>
 #include <cotape/ops/activations.hpp>
 #include <cotape/ops/arithmetic.hpp>
 #include <cotape/ops/batch_statistics.hpp>

@@ -46,12 +46,15 @@ Var BatchNorm::forward(Var x) {
     }
     if (!normalizes_by_batch()) {
         auto [running_mean, running_variance] = running_statistics(tape);
+        require_dtype(running_mean, x.dtype());
         mean = along_channels(running_mean, x.shape());
         variance = along_channels(running_variance, x.shape());
     }
     Var normalized = (x - mean) * rsqrt(variance + epsilon());
     if (!scale_) return normalized;
-    return along_channels(tape.variable(*scale_), x.shape()) * normalized +
+    Var scale = tape.variable(*scale_);
+    require_dtype(scale, x.dtype());
+    return along_channels(scale, x.shape()) * normalized +
            along_channels(tape.variable(*shift_), x.shape());
 }
 

@@ -1,9 +1,8 @@
 #pragma once
 
-#include <optional>
 #include <random>
 
-#include <cotape/nn/module.hpp>
+#include <cotape/nn/weighted_sum.hpp>
 
 namespace cotape::nn {
 
@@ -14,23 +13,15 @@ struct LinearOptions {
 
 /// y = x W' + b: x [..., inputs], weight [outputs, inputs], bias [outputs]. Both start uniform within
 /// 1 / sqrt(inputs), as PyTorch's do. Throws ShapeError, naming itself, for another number of inputs.
-class Linear : public Module {
+class Linear : public WeightedSum {
   public:
     Linear(std::int64_t inputs, std::int64_t outputs, const LinearOptions& options, std::mt19937& random);
     Linear(std::int64_t inputs, std::int64_t outputs, std::mt19937& random) : Linear(inputs, outputs, {}, random) {}
 
-    const Parameter& weight() const { return weight_; }
-    const std::optional<Parameter>& bias() const { return bias_; }
-
-    void visit(Visitor& visitor) override;
     std::string describe() const override;
 
   protected:
     Var forward(Var x) override;
-
-  private:
-    Parameter weight_;
-    std::optional<Parameter> bias_;
 };
 
 } // namespace cotape::nn

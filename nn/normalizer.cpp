@@ -101,6 +101,7 @@ void Normalizer::propose(const BatchStatistics& batch) {
     Operand correction = per_step([](double n) { return n > 1 ? n / (n - 1) : 0.0; });
 
     Var before = tape.proposed(running_mean_);
+    require_dtype(before, dtype);
     Var batches = tape.proposed(batches_seen_) + seen;
     Var weight = momentum_ ? tape.full({}, *momentum_, dtype) : reciprocal(batches);
     auto follow = [&](const State& state, Var latest) {
@@ -121,6 +122,12 @@ std::pair<Var, Var> Normalizer::running_statistics(Tape& tape) {
                                "variance 1\n", name_).c_str(), stderr);
     }
     return {tape.variable(running_mean_), tape.variable(running_variance_)};
+}
+
+void Normalizer::require_dtype(Var own, Dtype input) const {
+    if (own.dtype() != input)
+        throw DtypeError(fmt::format("{}: needs {} as its state is, got {}", name_, to_string(own.dtype()),
+                                     to_string(input)));
 }
 
 std::int64_t Normalizer::batches_seen() const {

@@ -74,6 +74,8 @@ class Normalizer : public Module {
     void track(const BatchStatistics& batch);
     /// The running mean and variance, to normalise with.
     std::pair<Var, Var> running_statistics(Tape& tape);
+    /// Throws DtypeError unless the input has the element type that the layer's state `own` has on the tape.
+    void require_dtype(Var own, Dtype input) const;
     /// The conventions in force and the switches that are set: ", epsilon 1e-05, momentum ...".
     std::string describe_statistics() const;
 

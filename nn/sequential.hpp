@@ -2,6 +2,7 @@
 
 #include <concepts>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include <cotape/nn/module.hpp>
@@ -21,6 +22,11 @@ class Sequential : public Module {
     Part& add(Part module) {
         modules_.push_back(std::make_unique<Part>(std::move(module)));
         return static_cast<Part&>(*modules_.back());
+    }
+
+    /// Puts a module in the place of the one at `i`, which it returns: references to that one stay good while it lives.
+    std::unique_ptr<Module> replace(std::size_t i, std::unique_ptr<Module> module) {
+        return std::exchange(modules_[i], std::move(module));
     }
 
     std::size_t size() const { return modules_.size(); }
