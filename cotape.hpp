@@ -29,6 +29,7 @@
 #include <cotape/nn/activations.hpp>
 #include <cotape/nn/adam.hpp>
 #include <cotape/nn/batch_norm.hpp>
+#include <cotape/nn/batch_norm_lstm.hpp>
 #include <cotape/nn/dropout.hpp>
 #include <cotape/nn/fold_batch_norm.hpp>
 #include <cotape/nn/gradient_check.hpp>
@@ -44,6 +45,7 @@
 #include <cotape/nn/optimizer.hpp>
 #include <cotape/nn/population_statistics.hpp>
 #include <cotape/nn/recurrent.hpp>
+#include <cotape/nn/recurrent_batch_norm.hpp>
 #include <cotape/nn/recurrent_cell.hpp>
 #include <cotape/nn/rmsprop.hpp>
 #include <cotape/nn/rnn.hpp>

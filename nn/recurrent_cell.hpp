@@ -57,6 +57,7 @@ class RecurrentCell : public Module {
     std::int64_t hidden() const { return weight_hh_.type().shape[1]; }
     /// Whether the state has a part c.
     virtual bool has_cell_state() const { return false; }
+    virtual bool has_bias() const { return bias_ih_.has_value(); }
 
     void visit(Visitor& visitor) override;
     std::string describe() const override;
@@ -73,7 +74,6 @@ class RecurrentCell : public Module {
     virtual Unrolled unroll(Var x, const RecurrentState& initial, const Steps& steps) = 0;
 
     const std::string& name() const { return name_; }
-    bool has_bias() const { return bias_ih_.has_value(); }
     Var input_product(Var x) const;
     Var hidden_product(Var h) const;
     Var bias_ih(Tape& tape) const;
