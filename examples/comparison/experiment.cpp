@@ -3,6 +3,8 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <deque>
+#include <numeric>
 
 #include <fmt/format.h>
 
@@ -14,6 +16,7 @@
 #include <cotape/nn/adam.hpp>
 #include <cotape/nn/metrics.hpp>
 #include <cotape/nn/population_statistics.hpp>
+#include <cotape/nn/rmsprop.hpp>
 #include <cotape/nn/schedules.hpp>
 #include <cotape/nn/sgd.hpp>
 #include <cotape/ops/losses.hpp>
@@ -68,6 +71,26 @@ std::optional<double> population_accuracy(nn::Module& net, const data::Mnist& di
     return test_accuracy(net, digits.test, batch);
 }
 
+/// Watches for the first step after which the mean loss of the last hundred is below a target.
+class TargetLoss {
+  public:
+    explicit TargetLoss(std::optional<double> target) : target_(target) {}
+    void note(double loss) {
+        last_.push_back(loss);
+        if (last_.size() > 100) last_.pop_front();
+        ++steps_;
+        double mean = std::accumulate(last_.begin(), last_.end(), 0.0) / static_cast<double>(last_.size());
+        if (target_ && !reached_after_ && last_.size() == 100 && mean < *target_) reached_after_ = steps_;
+    }
+    std::optional<std::int64_t> reached_after() const { return reached_after_; }
+
+  private:
+    std::optional<double> target_;
+    std::deque<double> last_;
+    std::int64_t steps_ = 0;
+    std::optional<std::int64_t> reached_after_;
+};
+
 double seconds_since(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -92,6 +115,8 @@ data::Mnist load_digits(const Options& options) {
 std::unique_ptr<nn::Optimizer> make_optimizer(nn::Module& net, const Options& options) {
     double rate = options.rate();
     if (options.optimizer == "adam") return std::make_unique<nn::Adam>(net, nn::AdamOptions{.learning_rate = rate});
+    if (options.optimizer == "rmsprop")
+        return std::make_unique<nn::RmsProp>(net, nn::RmsPropOptions{.learning_rate = rate, .decay = 0.9});
     double momentum = options.optimizer == "momentum" ? 0.9 : 0;
     return std::make_unique<nn::Sgd>(net, nn::SgdOptions{.learning_rate = rate, .momentum = momentum});
 }
@@ -109,11 +134,12 @@ bool train_and_compare(const std::vector<Contestant>& contestants, const data::M
         nn::Module& net;
         std::unique_ptr<nn::Optimizer> optimizer;
         std::mt19937 order; // the same for all, so that all see the same batches
+        TargetLoss target;
     };
     std::vector<Running> running;
     for (const Contestant& contestant : contestants)
         running.push_back({contestant, *contestant.net, make_optimizer(*contestant.net, options),
-                           std::mt19937(options.seed)});
+                           std::mt19937(options.seed), TargetLoss(options.target_loss)});
     nn::Schedule schedule = make_schedule(options, options.epochs * (digits.train.size() / options.batch));
 
     NoteInterrupts noting;
@@ -128,8 +154,9 @@ bool train_and_compare(const std::vector<Contestant>& contestants, const data::M
                 Tape tape;
                 Var loss = cross_entropy(run.net(tape.constant(images)), labels);
                 run.optimizer->set_learning_rate(schedule(run.optimizer->steps()));
-                run.optimizer->step(loss);
+                run.optimizer->step(loss, {.clip_norm = options.clip_norm});
                 loss_sum += loss.item();
+                run.target.note(loss.item());
                 bar.advance();
                 if (interrupted) break;
             }
@@ -145,8 +172,10 @@ bool train_and_compare(const std::vector<Contestant>& contestants, const data::M
             double eval_mode = test_accuracy(run.net, digits.test, options.batch);
             Result result{run.contestant.name, epoch, loss_sum / static_cast<double>(batches.size()), train_mode, eval_mode,
                           seconds};
-            if (epoch == options.epochs)
+            if (epoch == options.epochs) {
+                result.steps_to_target = run.target.reached_after();
                 result.test_accuracy_population = population_accuracy(run.net, digits, options.batch);
+            }
             bar.clear();
             report(result);
         }

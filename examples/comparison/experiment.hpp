@@ -40,6 +40,8 @@ struct Result {
     /// In evaluation mode, normalised with the exact statistics of the training set instead of the running ones: after the
     /// last epoch of a net with normalisers, unless its activations are no longer finite.
     std::optional<double> test_accuracy_population = {};
+    /// With the last epoch: the number of steps after which the training loss was below the target, if it was.
+    std::optional<std::int64_t> steps_to_target = {};
 };
 
 /// The digits to learn: MNIST from --data, $COTAPE_MNIST or data/mnist, else generated ones. Says which on standard output.

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
 namespace comparison {
 namespace {
@@ -25,11 +26,17 @@ std::optional<int> parse(CLI::App& app, int argc, char** argv, Options& options)
     app.add_option("--batch", options.batch, "Examples in a batch; an incomplete last batch is dropped")
         ->check(CLI::Range(2, 60000))->type_name("N")->capture_default_str();
     app.add_option("--learning-rate", options.learning_rate, "Step size of the optimiser")
-        ->check(require_positive)->type_name("RATE")->default_str("0.01, with adam 0.001");
-    app.add_option("--optimizer", options.optimizer, "sgd, momentum (0.9) or adam")
-        ->check(CLI::IsMember({"sgd", "momentum", "adam"}))->type_name("NAME")->capture_default_str();
+        ->check(require_positive)->type_name("RATE")->default_str("0.01, with adam and rmsprop 0.001");
+    app.add_option("--optimizer", options.optimizer, "sgd, momentum (0.9), rmsprop (decay 0.9) or adam")
+        ->check(CLI::IsMember({"sgd", "momentum", "rmsprop", "adam"}))->type_name("NAME")->capture_default_str();
     app.add_option("--schedule", options.schedule, "The step size over the run: constant, or cosine, falling to 0")
         ->check(CLI::IsMember({"constant", "cosine"}))->type_name("NAME")->capture_default_str();
+    app.add_option("--clip-norm", options.clip_norm, "Scale gradients of a larger joint norm down to this one")
+        ->check(require_positive)->type_name("NORM")
+        ->default_str(options.clip_norm ? fmt::format("{}", *options.clip_norm) : "no limit");
+    app.add_option("--target-loss", options.target_loss,
+                   "Say how many steps each net takes until its training loss, over 100 steps, is below this")
+        ->check(require_positive)->type_name("LOSS");
     app.add_option("--seed", options.seed, "Same seed, same threads: same table, bit for bit")
         ->type_name("N")->capture_default_str();
     app.add_option("--threads", options.threads, "Threads to compute with; 0 for all cores")

@@ -12,19 +12,23 @@ namespace comparison {
 
 /// What every MNIST example can be told on the command line.
 struct Options {
-    std::string data;
+    std::string data = {};
     int epochs = 5;
     std::int64_t batch = 128;
     /// Empty for the optimiser's usual one.
-    std::optional<double> learning_rate;
+    std::optional<double> learning_rate = {};
     std::string optimizer = "sgd";
     std::string schedule = "constant";
     std::uint32_t seed = 1;
     int threads = 0;
-    std::string metrics;
-    std::string plot;
+    /// Gradients of a larger joint norm are scaled down to it; empty for no limit.
+    std::optional<double> clip_norm = {};
+    /// A training loss: the steps that a net takes to it are reported.
+    std::optional<double> target_loss = {};
+    std::string metrics = {};
+    std::string plot = {};
 
-    double rate() const { return learning_rate.value_or(optimizer == "adam" ? 0.001 : 0.01); }
+    double rate() const { return learning_rate.value_or(optimizer == "adam" || optimizer == "rmsprop" ? 0.001 : 0.01); }
 };
 
 /// Reads the command line into `options` and into what `app` has of its own, which the help shows first. Where it asks for

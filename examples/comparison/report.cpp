@@ -31,6 +31,9 @@ void Report::add(const Result& result) {
     if (result.test_accuracy_population)
         fmt::print("{:<18} {:>5}  {:>10}  {:>21}  {:>23.2f} %\n", "  its population", result.epoch, "", "",
                    100 * *result.test_accuracy_population);
+    if (result.steps_to_target)
+        fmt::print("{:<18} {:>5}  the training loss was at its target after {} steps\n", "", result.epoch,
+                   *result.steps_to_target);
     std::fflush(stdout);
     if (metrics_file_.empty()) return;
     nlohmann::ordered_json line{{"net", result.net},
@@ -40,6 +43,7 @@ void Report::add(const Result& result) {
                                 {"test_accuracy_eval_mode", result.test_accuracy_eval_mode},
                                 {"seconds", result.seconds}};
     if (result.test_accuracy_population) line["test_accuracy_population"] = *result.test_accuracy_population;
+    if (result.steps_to_target) line["steps_to_target"] = *result.steps_to_target;
     metrics_ << line.dump() << std::endl;
     if (!metrics_) throw cotape::DataError(fmt::format("write: {} could not be written in full", metrics_file_));
 }
