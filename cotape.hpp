@@ -63,6 +63,7 @@
 #include <cotape/ops/exponential.hpp>
 #include <cotape/ops/gradient_check.hpp>
 #include <cotape/ops/indexing.hpp>
+#include <cotape/ops/jacobian.hpp>
 #include <cotape/ops/losses.hpp>
 #include <cotape/ops/matmul.hpp>
 #include <cotape/ops/per_axis.hpp>

@@ -208,6 +208,13 @@ std::vector<Var> gradients(Var y, std::initializer_list<Var> xs, Var seed) {
 
 Var gradient(Var y, Var x, Var seed) { return gradients(y, {x}, seed).front(); }
 
+std::vector<Var> vjp(Var y, std::span<const Var> xs, Var cotangent) {
+    require_same_type(y, cotangent, "vjp: the cotangent");
+    return gradients(y, xs, cotangent);
+}
+
+Var vjp(Var y, Var x, Var cotangent) { return vjp(y, std::span<const Var>(&x, 1), cotangent).front(); }
+
 Var jvp(Var y, std::span<const Var> xs, std::span<const Var> tangents) {
     if (xs.size() != tangents.size())
         throw ValueError(fmt::format("jvp: needs one tangent for each of {} inputs, got {}", xs.size(), tangents.size()));

@@ -18,6 +18,11 @@ Var gradient(Var y, Var x, Var seed = {});
 /// As gradients, for several outputs at once, and with an empty Var where no output depends on an x.
 std::vector<Var> cotangents(std::span<const Var> ys, std::span<const Var> seeds, std::span<const Var> xs);
 
+/// The Jacobian of `y`, transposed, times `cotangent`, which has the type of `y`: one pass in reverse. As gradients with a
+/// seed.
+std::vector<Var> vjp(Var y, std::span<const Var> xs, Var cotangent);
+Var vjp(Var y, Var x, Var cotangent);
+
 /// Forward mode: the directional derivative of `y` as each x moves along its tangent, which has the type of x. It is the
 /// derivative of the reverse pass with respect to its seed, so it nests with itself and with `gradients` freely.
 Var jvp(Var y, std::span<const Var> xs, std::span<const Var> tangents);

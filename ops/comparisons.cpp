@@ -29,18 +29,18 @@ const Op where_op = elementwise(
     [](Var, Var g, Var condition, Var, Var) { return where(condition, g, 0); },
     [](Var, Var g, Var condition, Var, Var) { return where(condition, 0, g); });
 
-/// The share of the cotangent that goes to `chosen` where it won against `other`, or tied.
-Var winner_share(Var g, Var won, Var tied) { return where(tied, 0.5 * g, where(won, g, 0)); }
+/// The share of the cotangent that goes to an operand: all of it, unless it lost or tied.
+Var share(Var g, Var lost, Var tied) { return where(tied, 0.5 * g, where(lost, 0, g)); }
 
 const Op maximum_op = elementwise(
     "maximum", [](auto a, auto b) { return a > b || a != a ? a : b; },
-    [](Var, Var g, Var a, Var b) { return winner_share(g, greater(a, b), equal(a, b)); },
-    [](Var, Var g, Var a, Var b) { return winner_share(g, less(a, b), equal(a, b)); });
+    [](Var, Var g, Var a, Var b) { return share(g, less(a, b), equal(a, b)); },
+    [](Var, Var g, Var a, Var b) { return share(g, greater(a, b), equal(a, b)); });
 
 const Op minimum_op = elementwise(
     "minimum", [](auto a, auto b) { return a < b || a != a ? a : b; },
-    [](Var, Var g, Var a, Var b) { return winner_share(g, less(a, b), equal(a, b)); },
-    [](Var, Var g, Var a, Var b) { return winner_share(g, greater(a, b), equal(a, b)); });
+    [](Var, Var g, Var a, Var b) { return share(g, greater(a, b), equal(a, b)); },
+    [](Var, Var g, Var a, Var b) { return share(g, less(a, b), equal(a, b)); });
 
 } // namespace
 

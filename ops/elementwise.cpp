@@ -8,6 +8,8 @@
 
 #include <cotape/core/error.hpp>
 #include <cotape/core/broadcast_reader.hpp>
+#include <cotape/core/node.hpp>
+#include <cotape/ops/broadcasting.hpp>
 
 namespace cotape::detail {
 namespace {
@@ -67,6 +69,16 @@ Tensor elementwise_kernel(const Call& call, const Type& output, std::span<const 
         }
     }
     return std::move(result).freeze();
+}
+
+Var sum_to_input(const Rule& rule, Var cotangent) {
+    const Shape& input = rule.x[rule.input].shape();
+    if (!cotangent || cotangent.shape() == input) return cotangent;
+    if (!(cotangent.shape() == rule.y.shape()))
+        throw ShapeError(fmt::format("gradients: the derivative of {} for its input {} must be {}, got {}",
+                                     rule.y.node().op->name, rule.input, to_string(rule.y.shape()),
+                                     to_string(cotangent.shape())));
+    return sum_to(cotangent, input);
 }
 
 } // namespace cotape::detail

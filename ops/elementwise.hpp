@@ -7,7 +7,6 @@
 
 #include <cotape/core/cpu.hpp>
 #include <cotape/core/op.hpp>
-#include <cotape/ops/broadcasting.hpp>
 
 namespace cotape {
 
@@ -19,6 +18,10 @@ namespace detail {
 /// Broadcasts `operands` floating inputs of one element type. Throws ShapeError for another number of inputs.
 Type elementwise_type(const Call& call, std::size_t operands);
 Tensor elementwise_kernel(const Call& call, const Type& output, std::span<const Tensor> inputs);
+
+/// `cotangent`, of the output's shape, summed to the shape of the input that `rule` is asked about. Throws ShapeError for
+/// another shape: what the rule's author summed or stretched is not to be summed again.
+[[nodiscard]] Var sum_to_input(const Rule& rule, Var cotangent);
 
 /// The loop of one elementwise function over a tile.
 template <class Function, class T, std::size_t... I>
@@ -41,7 +44,7 @@ Var apply_derivative(const Rule& rule, std::index_sequence<I...>) {
     if constexpr (std::is_same_v<Derivative, std::nullptr_t>)
         return Var();
     else
-        return sum_to(Derivative()(rule.y, rule.g, rule.x[I]...), rule.x[rule.input].shape());
+        return sum_to_input(rule, Derivative()(rule.y, rule.g, rule.x[I]...));
 }
 
 } // namespace detail

@@ -9,6 +9,7 @@
 #include <cotape/ops/arithmetic.hpp>
 #include <cotape/ops/elementwise.hpp>
 #include <cotape/ops/reductions.hpp>
+#include <cotape/ops/shaping.hpp>
 
 // What the engine says to the author of an op whose derivative rule is wrong.
 
@@ -36,6 +37,7 @@ const Op throwing_op = elementwise("throwing", identity, [](Var, Var g, Var x) -
     throw std::runtime_error("no derivative today");
 });
 const Op squared_cotangent_op = elementwise("squared_cotangent", identity, [](Var, Var g, Var) { return g * g; });
+const Op stretched_op = elementwise("stretched", identity, [](Var, Var g, Var x) { return g * stack({x, x}); });
 const Op mixed_op = [] {
     Op op = elementwise("mixed", first_of_two, no_derivative, no_derivative);
     op.derivative = [](const Rule& rule) { return rule.input == 0 ? rule.g : Var(); };
@@ -63,6 +65,13 @@ TEST_SUITE("core") {
                              "gradients: the derivative of summed for its input 0 must be float64 [2, 3], got float64 []",
                              ShapeError);
         CHECK(tape.size() == size);
+    }
+
+    TEST_CASE("a rule of an elementwise op that gives more axes than its output has is not summed, but refused") {
+        Tape tape;
+        Var x = tape.variable(Tensor::full({3}, 1, Dtype::float64)), y = sum(record(stretched_op, {x}));
+        CHECK_THROWS_WITH_AS(gradient(y, x),
+                             "gradients: the derivative of stretched for its input 0 must be [3], got [2, 3]", ShapeError);
     }
 
     TEST_CASE("a cotangent of the wrong element type names the op and the input") {

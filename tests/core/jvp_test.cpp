@@ -40,6 +40,16 @@ TEST_SUITE("core") {
         CHECK(forward == doctest::Approx((sum(back[0] * da) + sum(back[1] * db)).item()).epsilon(1e-14));
     }
 
+    TEST_CASE("vjp is the gradient with its cotangent as seed") {
+        Tape tape;
+        Var x = tape.variable(Tensor::of<double>({2}, {1, 2})), w = tape.variable(Tensor::of<double>({2}, {3, 4}));
+        Var g = tape.constant(Tensor::of<double>({2}, {5, 7})), y = x * x * w;
+        std::vector<Var> back = vjp(y, std::vector{x, w}, g);
+        CHECK(back[0].value().at(1) == 2 * 2 * 4 * 7);
+        CHECK(back[1].value().at(0) == 5);
+        CHECK(is_same(vjp(y, x, g), gradient(y, x, g)));
+    }
+
     TEST_CASE("jvp is zero along an x that y does not depend on, and the tangent where y is x") {
         Tape tape;
         Var x = tape.variable(Tensor(2.0)), other = tape.variable(Tensor::full({2}, 1, Dtype::float64));

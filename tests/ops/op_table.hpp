@@ -68,3 +68,4 @@ std::vector<OpRow> shaping_rows();
 std::vector<OpRow> matmul_rows();
 std::vector<OpRow> convolution_rows();
 std::vector<OpRow> loss_rows();
+std::vector<OpRow> derivative_rows();
