@@ -50,15 +50,15 @@ std::string text_of(const std::filesystem::path& path) {
     return text.str();
 }
 
-/// The functions that a header declares to return a Var.
+/// The functions that a header declares to return a Var, or several.
 std::set<std::string> functions_of_vars(const std::string& header) {
-    const std::string start = "\nVar ";
     std::set<std::string> names;
-    for (std::size_t at = header.find(start); at != std::string::npos; at = header.find(start, at + 1)) {
-        std::size_t name = at + start.size();
-        bool is_definition = header.find("{\n", name) < header.find(";\n", name);
-        if (!is_definition) names.insert(header.substr(name, header.find('(', name) - name));
-    }
+    for (const std::string start : {"\nVar ", "\nSlogdet "})
+        for (std::size_t at = header.find(start); at != std::string::npos; at = header.find(start, at + 1)) {
+            std::size_t name = at + start.size();
+            bool is_definition = header.find("{\n", name) < header.find(";\n", name);
+            if (!is_definition) names.insert(header.substr(name, header.find('(', name) - name));
+        }
     return names;
 }
 

@@ -69,3 +69,5 @@ std::vector<OpRow> matmul_rows();
 std::vector<OpRow> convolution_rows();
 std::vector<OpRow> loss_rows();
 std::vector<OpRow> derivative_rows();
+std::vector<OpRow> linear_algebra_rows();
+std::vector<OpRow> scan_rows();

@@ -1,0 +1,117 @@
+#include <cotape/ops/linear_systems.hpp>
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include <cotape/core/dispatch.hpp>
+#include <cotape/core/error.hpp>
+#include <cotape/core/tape.hpp>
+#include <cotape/ops/arithmetic.hpp>
+#include <cotape/ops/lapack.hpp>
+#include <cotape/ops/matmul.hpp>
+#include <cotape/ops/matrix_batches.hpp>
+#include <cotape/ops/shaping.hpp>
+
+namespace cotape {
+namespace {
+
+/// The factors of matrix `index` of a batch. Throws ValueError where it is singular.
+template <class T>
+lapack::Lu<T> factors_of(const Call& call, const Tensor& a, std::int64_t index) {
+    std::int64_t n = a.shape().back();
+    lapack::Lu<T> factors(a.elements<T>().data() + index * n * n, n);
+    if (factors.zero_pivot() >= 0)
+        throw ValueError(fmt::format("{}: needs invertible matrices; pivot {} of matrix {} of {} is 0", call.name(),
+                                     factors.zero_pivot(), index, to_string(a.shape())));
+    return factors;
+}
+
+Type solve_type(const Call& call) {
+    require_square(call);
+    if (call.type(1).dtype != call.type(0).dtype)
+        throw DtypeError(fmt::format("solve: cannot combine {} with {}", to_string(call.type(0).dtype),
+                                     to_string(call.type(1).dtype)));
+    if (call.shape(1)[call.shape(1).size() - 2] != call.shape(0).back())
+        throw ShapeError(fmt::format("solve: cannot solve with {} for {}", to_string(call.shape(0)), to_string(call.shape(1))));
+    return call.type(1);
+}
+
+Var record_solve(Var a, Var b, bool transpose_a);
+
+const Op solve_op{
+    .name = "solve",
+    .type = solve_type,
+    .kernel =
+        [](const Call& call, const Type& output, std::span<const Tensor> inputs) {
+            MutableTensor result(output);
+            std::int64_t count = element_count(batch_of(output.shape)), columns = output.shape.back();
+            std::int64_t size = columns * call.shape(0).back();
+            visit_floating(output.dtype, [&]<class T>(T) {
+                std::ranges::copy(inputs[1].elements<T>(), result.elements<T>().begin());
+                for (std::int64_t i = 0; i < count; ++i)
+                    factors_of<T>(call, inputs[0], i)
+                        .solve(result.elements<T>().data() + i * size, columns, call.attributes.flag("transpose_a"));
+            });
+            return std::move(result).freeze();
+        },
+    .derivative =
+        [](const Rule& rule) {
+            bool transposed = rule.attributes.flag("transpose_a");
+            Var of_b = record_solve(rule.x[0], rule.g, !transposed);
+            if (rule.input == 1) return of_b;
+            return -(transposed ? matmul(rule.y, of_b, {.transpose_b = true})
+                                : matmul(of_b, rule.y, {.transpose_b = true}));
+        },
+};
+
+Var record_solve(Var a, Var b, bool transpose_a) { return record(solve_op, {a, b}, {{"transpose_a", transpose_a}}); }
+
+const Op inv_op{
+    .name = "inv",
+    .type =
+        [](const Call& call) {
+            require_square(call);
+            return call.type(0);
+        },
+    .kernel =
+        [](const Call& call, const Type& output, std::span<const Tensor> inputs) {
+            MutableTensor result(output);
+            std::int64_t count = element_count(batch_of(output.shape)), n = output.shape.back();
+            visit_floating(output.dtype, [&]<class T>(T) {
+                T* y = result.elements<T>().data();
+                std::fill_n(y, result.size(), T(0));
+                for (std::int64_t i = 0; i < count; ++i, y += n * n) {
+                    for (std::int64_t k = 0; k < n; ++k) y[k * n + k] = 1;
+                    factors_of<T>(call, inputs[0], i).solve(y, n, false);
+                }
+            });
+            return std::move(result).freeze();
+        },
+    .derivative =
+        [](const Rule& rule) {
+            return -matmul(matmul(rule.y, rule.g, {.transpose_a = true}), rule.y, {.transpose_b = true});
+        },
+};
+
+} // namespace
+
+Var solve(Operand a, Operand b, SolveOptions options) {
+    LineScope line(a);
+    Tape::Transaction transaction(a.var.tape());
+    const Shape of_a = a.var.shape(), of_b = b.var.shape();
+    bool vectors = of_b.size() == 1 || (of_b.size() + 1 == of_a.size() && std::ranges::equal(of_b, Shape(of_a.begin(), of_a.end() - 1)));
+    if (vectors && !options.left)
+        throw ShapeError(fmt::format("solve: needs matrices on the right-hand side of X A = B, got {}", to_string(of_b)));
+    Var sides = vectors ? reshape(b, matrices_shape(Shape(of_b.begin(), of_b.end() - 1), of_b.back(), 1)) : b.var;
+    auto [matrices, stretched] = with_common_batch(a, sides, "solve");
+    Var result = options.left ? record_solve(matrices, stretched, false)
+                              : transpose(record_solve(matrices, transpose(stretched), true));
+    if (vectors) result = reshape(result, Shape(result.shape().begin(), result.shape().end() - 1));
+    transaction.keep();
+    return result;
+}
+
+Var inv(Operand a) { return record(inv_op, {a}); }
+
+} // namespace cotape
