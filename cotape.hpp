@@ -4,7 +4,9 @@
 
 #include <cotape/core/attributes.hpp>
 #include <cotape/core/buffer_pool.hpp>
+#include <cotape/core/checkpoint.hpp>
 #include <cotape/core/cpu.hpp>
+#include <cotape/core/custom_derivative.hpp>
 #include <cotape/core/dispatch.hpp>
 #include <cotape/core/draws.hpp>
 #include <cotape/core/error.hpp>
@@ -57,17 +59,22 @@
 #include <cotape/ops/arithmetic.hpp>
 #include <cotape/ops/batch_statistics.hpp>
 #include <cotape/ops/broadcasting.hpp>
+#include <cotape/ops/cholesky.hpp>
 #include <cotape/ops/comparisons.hpp>
 #include <cotape/ops/convolution.hpp>
+#include <cotape/ops/determinant.hpp>
 #include <cotape/ops/elementwise.hpp>
 #include <cotape/ops/exponential.hpp>
 #include <cotape/ops/gradient_check.hpp>
 #include <cotape/ops/indexing.hpp>
 #include <cotape/ops/jacobian.hpp>
+#include <cotape/ops/linear_systems.hpp>
 #include <cotape/ops/losses.hpp>
 #include <cotape/ops/matmul.hpp>
 #include <cotape/ops/per_axis.hpp>
 #include <cotape/ops/reductions.hpp>
 #include <cotape/ops/runtime_info.hpp>
+#include <cotape/ops/scans.hpp>
 #include <cotape/ops/shaping.hpp>
 #include <cotape/ops/softmax.hpp>
+#include <cotape/ops/triangular.hpp>

@@ -7,6 +7,8 @@
 #include <tuple>
 #include <unordered_map>
 
+#include <cotape/core/last_readers.hpp>
+#include <cotape/core/long_sums.hpp>
 #include <cotape/core/tape.hpp>
 
 namespace cotape {
@@ -27,6 +29,7 @@ class Planner {
         }
         for (NodeId id : requested)
             if (id <= needed_.back()) of(id).stored = true;
+        for (NodeId id : parts_of_long_sums(tape, needed)) of(id).stored = true;
     }
 
     FusionPlan plan() {

@@ -42,7 +42,7 @@ class Dependents {
             if (x.id() <= last) flags_[static_cast<std::size_t>(x.id() - first_)] = true;
         for (NodeId id = first_; id <= last; ++id) {
             const Node& node = tape.node(id);
-            if (!node.op->derivative) continue;
+            if (!node.op->is_differentiable()) continue;
             for (NodeId input : node.inputs)
                 if (contains(input)) flags_[static_cast<std::size_t>(id - first_)] = true;
         }
@@ -130,9 +130,17 @@ void propagate(Tape& tape, NodeId id, const Dependents& dependents, Accumulator&
     SmallVector<Var, 4> inputs;
     for (NodeId input : node.inputs) inputs.push_back(tape.var(input));
     Var y = tape.var(id), g = sums.of(id);
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-        if (!dependents.contains(inputs[i].id()) || !is_floating(inputs[i].dtype())) continue;
-        Var cotangent = node.op->derivative({y, g, inputs, i, node.attributes});
+    SmallVector<std::size_t, 4> wanted;
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+        if (dependents.contains(inputs[i].id()) && is_floating(inputs[i].dtype())) wanted.push_back(i);
+    if (wanted.empty()) return;
+    std::vector<Var> jointly;
+    if (node.op->joint_derivative)
+        jointly = node.op->joint_derivative({y, g, inputs, wanted[0], node.attributes}, wanted);
+    for (std::size_t k = 0; k < wanted.size(); ++k) {
+        std::size_t i = wanted[k];
+        Var cotangent = node.op->joint_derivative ? jointly.at(k)
+                                                  : node.op->derivative({y, g, inputs, i, node.attributes});
         if (!cotangent) continue;
         if (&cotangent.tape() != &tape)
             throw TapeError(fmt::format("gradients: the derivative of {} for its input {} is on another tape",
@@ -152,6 +160,7 @@ const Op cotangent_op{
     .kernel = [](const Call&, const Type&, std::span<const Tensor>) -> Tensor {
         throw TapeError("jvp: a derivative on the way is not linear in its cotangent");
     },
+    .kind = OpKind::symbolic,
 };
 
 } // namespace
@@ -178,7 +187,7 @@ std::vector<Var> cotangents(std::span<const Var> ys, std::span<const Var> seeds,
     for (std::size_t i = 0; i < ys.size(); ++i)
         if (dependents.contains(ys[i].id())) sums.add(ys[i].id(), seeds[i], ys[i].id());
     for (NodeId id = last; id >= dependents.first(); --id)
-        if (sums.of(id) && dependents.contains(id) && tape.node(id).op->derivative)
+        if (sums.of(id) && dependents.contains(id) && tape.node(id).op->is_differentiable())
             propagate(tape, id, dependents, sums);
     transaction.keep();
 

@@ -18,6 +18,8 @@ struct Node {
     std::int32_t module = 0;
     /// The node whose derivative rule recorded this one; -1 for what the user recorded.
     NodeId derivative_of = -1;
+    /// Whether it is symbolic, or computed from something that is.
+    bool symbolic = false;
     /// Of op, attributes and inputs.
     std::uint64_t hash = 0;
     /// Of what matters to how the node is computed: as `hash`, and the type; for a source the type alone.

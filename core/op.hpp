@@ -4,6 +4,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include <cotape/core/attributes.hpp>
 #include <cotape/core/shape.hpp>
@@ -42,6 +43,7 @@ enum class OpKind : std::uint8_t {
     reduction,   ///< sums or selects over axes
     view,        ///< the same elements under another shape
     opaque,      ///< everything else: products, gathers, data movement
+    symbolic,    ///< stands for a value that nobody may ask for
 };
 
 /// Computes `count` consecutive outputs from as many consecutive elements of each input. The output may lie where an
@@ -77,6 +79,9 @@ struct Op {
     /// differentiated in turn. An empty Var where the output does not depend smoothly on that input; no function at all
     /// where it depends so on none.
     std::function<Var(const Rule& rule)> derivative = nullptr;
+    /// In place of `derivative` where one computation gives the cotangents of several inputs: those that `wanted` lists,
+    /// in that order.
+    std::function<std::vector<Var>(const Rule& rule, std::span<const std::size_t> wanted)> joint_derivative = nullptr;
     OpKind kind = OpKind::opaque;
     /// The sum of several outputs of this op, all of one type, where there is something cheaper than adding them one by
     /// one; an empty Var where there is not. A value used in many places has as many cotangents to sum.
@@ -88,6 +93,8 @@ struct Op {
     int cost = 1;
     /// For reductions that can be fused with what comes before them: how; the attribute "axes" says over which axes.
     const FoldKernel* fold = nullptr;
+
+    bool is_differentiable() const { return derivative || joint_derivative; }
 };
 
 inline const std::string& Call::name() const { return op.name; }

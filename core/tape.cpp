@@ -106,6 +106,7 @@ void Tape::clear() {
     latest_evaluation_ = {};
     readings_.clear();
     proposals_.clear();
+    retained_.clear();
 }
 
 Var Tape::constant(Tensor value, Where where) {
@@ -235,6 +236,8 @@ NodeId Tape::record_node(const Op& op, std::span<const NodeId> inputs, const Att
     node.where = context_.fixed_where ? context_.where : where;
     node.module = context_.module;
     node.derivative_of = context_.derivative_of;
+    node.symbolic = op.kind == OpKind::symbolic;
+    for (NodeId input : inputs) node.symbolic = node.symbolic || nodes_[static_cast<std::size_t>(input)].symbolic;
     node.hash = hash;
     TileKernel tile = type->dtype == Dtype::float32 ? op.tile_float32 : op.tile_float64;
     node.signature = mix_hash(op.kind == OpKind::source ? 1 : hash, static_cast<std::uint64_t>(type->dtype));

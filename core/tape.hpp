@@ -81,6 +81,10 @@ class Tape {
     /// The dotted path of the module that a node was recorded under; empty outside all modules.
     const std::string& module_path(const Node& node) const { return modules_[static_cast<std::size_t>(node.module)]; }
 
+    /// Keeps `object` alive as long as there may be nodes on this tape that were recorded before: until it is cleared or
+    /// destroyed.
+    void retain(std::shared_ptr<const void> object) { retained_.push_back(std::move(object)); }
+
     /// Forgets all nodes and proposals; every Var of this tape becomes stale. Memory is kept for the next recording.
     void clear();
 
@@ -172,6 +176,7 @@ class Tape {
     std::vector<Reading> readings_;
     std::vector<Proposal> proposals_;
     std::int64_t variables_ = 0;
+    std::vector<std::shared_ptr<const void>> retained_;
 };
 
 class Tape::ModuleScope {
