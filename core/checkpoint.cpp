@@ -34,6 +34,16 @@ const Op resume_op{
     .kind = OpKind::view,
 };
 
+/// A cotangent as it leaves the second computation: the sum of several is not to reach back into what they come from,
+/// which would be kept for it (Op::sum).
+const Op leave_op{
+    .name = "leave_checkpoint",
+    .type = first_type,
+    .kernel = first_input,
+    .derivative = [](const Rule& rule) { return rule.g; },
+    .kind = OpKind::view,
+};
+
 /// The nodes on the way from some nodes to an output, in recording order, and what else they read.
 struct Section {
     std::vector<NodeId> nodes;
@@ -109,7 +119,8 @@ std::vector<Var> checkpoint_derivative(const Rule& rule, std::span<const std::si
     for (std::size_t i : wanted)
         if (i > 0) targets.push_back(resumed[i]);
     std::vector<Var> found = cotangents({&again, 1}, {&rule.g, 1}, targets), result;
-    for (std::size_t i : wanted) result.push_back(i == 0 ? Var() : found[result.size() - (wanted[0] == 0)]);
+    if (wanted[0] == 0) result.emplace_back(); // the output, which comes first
+    for (Var cotangent : found) result.push_back(cotangent ? record(leave_op, {cotangent}) : Var());
     return result;
 }
 

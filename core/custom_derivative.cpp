@@ -18,10 +18,12 @@ namespace cotape {
 namespace {
 
 /// The rule's cotangents, each of the type of its input, or empty.
-std::vector<Var> apply_rule(const DerivativeRule& rule, const std::string& name, Var y, Var g, const std::vector<Var>& x) {
+std::vector<Var> apply_rule(const DerivativeRule& rule, const std::string& name, Var y, Var g,
+                            const std::vector<Var>& x) {
     std::vector<Var> result = rule(y, g, x);
     if (result.size() != x.size())
-        throw ValueError(fmt::format("{}: its derivative must give {} cotangents, got {}", name, x.size(), result.size()));
+        throw ValueError(
+            fmt::format("{}: its derivative must give {} cotangents, got {}", name, x.size(), result.size()));
     for (std::size_t i = 0; i < x.size(); ++i) {
         if (!result[i] || result[i].type() == x[i].type()) continue;
         std::string message = fmt::format("{}: its derivative for input {} must be {}, got {}", name, i,
@@ -62,7 +64,8 @@ void require_no_other_variables(const Tape& tape, Var output, const std::vector<
         seen[static_cast<std::size_t>(id)] = true;
         const Node& node = tape.node(id);
         if (node.op->kind == OpKind::source && node.op->name == "variable")
-            throw ValueError(fmt::format("{}: reads a variable of {} that is not among its inputs", name, place_of(tape, node)));
+            throw ValueError(
+                fmt::format("{}: reads a variable of {} that is not among its inputs", name, place_of(tape, node)));
         for (NodeId input : node.inputs) pending.push_back(input);
     }
 }
@@ -90,8 +93,9 @@ void check_rule(const DerivativeRule& rule, const std::string& name, Var own_out
                                                        : std::numeric_limits<double>::epsilon();
         for (std::int64_t k = 0; k < own.size(); ++k)
             if (std::isfinite(own.at(k)) && !(std::fabs(got.at(k) - own.at(k)) <= std::sqrt(epsilon) * largest))
-                throw ValueError(fmt::format("{}: its derivative for input {} is {} at element {}, the function's own is {}",
-                                             name, i, got.at(k), k, own.at(k)));
+                throw ValueError(
+                    fmt::format("{}: its derivative for input {} is {} at element {}, the function's own is {}", name,
+                                i, got.at(k), k, own.at(k)));
     }
 }
 

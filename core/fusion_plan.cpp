@@ -7,7 +7,6 @@
 #include <tuple>
 #include <unordered_map>
 
-#include <cotape/core/last_readers.hpp>
 #include <cotape/core/long_sums.hpp>
 #include <cotape/core/tape.hpp>
 

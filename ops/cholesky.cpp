@@ -36,10 +36,12 @@ const Op cholesky_op{
                 T* y = result.elements<T>().data();
                 for (std::int64_t i = 0; i < count; ++i, y += n * n) {
                     if (std::int64_t minor = lapack::cholesky(y, n))
-                        throw ValueError(fmt::format("{}: needs positive definite matrices; the leading minor of order {} "
-                                                     "of matrix {} of {} is not positive",
-                                                     call.name(), minor, i, to_string(output.shape)));
-                    for (std::int64_t row = 0; row < n; ++row) std::fill(y + row * n + row + 1, y + (row + 1) * n, T(0));
+                        throw ValueError(
+                            fmt::format("{}: needs positive definite matrices; the leading minor of order {} "
+                                        "of matrix {} of {} is not positive",
+                                        call.name(), minor, i, to_string(output.shape)));
+                    for (std::int64_t row = 0; row < n; ++row)
+                        std::fill(y + row * n + row + 1, y + (row + 1) * n, T(0));
                 }
             });
             return std::move(result).freeze();

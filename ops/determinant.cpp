@@ -88,8 +88,9 @@ std::vector<Permutation> permutations(std::size_t count) {
     return result;
 }
 
-/// The derivative of the cofactors of diag(s) along each of `directions`. Of the terms of a determinant, those remain that
-/// take one row r_i from each direction, and the row r_0 that the cofactor leaves out; all others are from the diagonal.
+/// The derivative of the cofactors of diag(s) along each of `directions`. Of the terms of a determinant, those remain
+/// that take one row r_i from each direction, and the row r_0 that the cofactor leaves out; all others are from the
+/// diagonal.
 Matrix cofactors_of_diagonal(const std::vector<double>& s, const std::vector<Matrix>& directions) {
     std::size_t n = s.size(), count = directions.size() + 1;
     Matrix result(n * n);
@@ -113,21 +114,23 @@ Matrix cofactors_of_diagonal(const std::vector<double>& s, const std::vector<Mat
 
 /// The same for any matrix A = P diag(s) Q'.
 Matrix cofactors(const Matrix& a, std::vector<Matrix> directions, std::int64_t n) {
-    auto finite = [](const Matrix& matrix) { return std::ranges::all_of(matrix, [](double x) { return std::isfinite(x); }); };
+    auto finite = [](const Matrix& matrix) {
+        return std::ranges::all_of(matrix, [](double x) { return std::isfinite(x); });
+    };
     if (!finite(a)) return Matrix(a.size(), std::numeric_limits<double>::quiet_NaN());
     lapack::Svd svd(a, n);
     for (Matrix& direction : directions)
         direction = product(product(svd.p, direction, n, true, false), svd.q_transposed, n, false, true);
-    Matrix result = product(product(svd.p, cofactors_of_diagonal(svd.s, directions), n, false, false), svd.q_transposed, n,
-                            false, false);
+    Matrix result = product(product(svd.p, cofactors_of_diagonal(svd.s, directions), n, false, false), svd.q_transposed,
+                            n, false, false);
     double sign = sign_of(svd.p, n) * sign_of(svd.q_transposed, n);
     for (double& element : result) element *= sign;
     return result;
 }
 
 /// The cofactor matrix of the first input, differentiated along each of the others, H_1 to H_k; without any it is the
-/// gradient of the determinant. Together with a cotangent G it is a form that is linear and symmetric in G and all H_i: hence
-/// the cotangents of A and of H_i are the same op along G as well, and along G instead of H_i.
+/// gradient of the determinant. Together with a cotangent G it is a form that is linear and symmetric in G and all H_i:
+/// hence the cotangents of A and of H_i are the same op along G as well, and along G instead of H_i.
 const Op cofactor_op{
     .name = "cofactor",
     .type = [](const Call& call) { return call.type(0); },
@@ -144,7 +147,8 @@ const Op cofactor_op{
                     }
                     Matrix a = std::move(matrices.front());
                     matrices.erase(matrices.begin());
-                    std::ranges::transform(cofactors(a, std::move(matrices), n), result.elements<T>().data() + i * n * n,
+                    std::ranges::transform(cofactors(a, std::move(matrices), n),
+                                           result.elements<T>().data() + i * n * n,
                                            [](double element) { return static_cast<T>(element); });
                 }
             });

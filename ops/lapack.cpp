@@ -40,11 +40,14 @@ void Lu<T>::solve(T* b, std::int64_t columns, bool transposed) const {
     if (n_ == 0 || columns == 0) return;
     std::vector<T> by_columns(static_cast<std::size_t>(n_ * columns));
     for (std::int64_t i = 0; i < n_; ++i)
-        for (std::int64_t j = 0; j < columns; ++j) by_columns[static_cast<std::size_t>(j * n_ + i)] = b[i * columns + j];
-    cxxlapack::getrs<Index>(transposed ? 'N' : 'T', static_cast<Index>(n_), static_cast<Index>(columns), factors_.data(),
-                            static_cast<Index>(n_), exchanges_.data(), by_columns.data(), static_cast<Index>(n_));
+        for (std::int64_t j = 0; j < columns; ++j)
+            by_columns[static_cast<std::size_t>(j * n_ + i)] = b[i * columns + j];
+    cxxlapack::getrs<Index>(transposed ? 'N' : 'T', static_cast<Index>(n_), static_cast<Index>(columns),
+                            factors_.data(), static_cast<Index>(n_), exchanges_.data(), by_columns.data(),
+                            static_cast<Index>(n_));
     for (std::int64_t i = 0; i < n_; ++i)
-        for (std::int64_t j = 0; j < columns; ++j) b[i * columns + j] = by_columns[static_cast<std::size_t>(j * n_ + i)];
+        for (std::int64_t j = 0; j < columns; ++j)
+            b[i * columns + j] = by_columns[static_cast<std::size_t>(j * n_ + i)];
 }
 
 template <class T>
@@ -69,8 +72,8 @@ Svd::Svd(std::span<const double> a, std::int64_t n)
     Index size = static_cast<Index>(n);
     std::vector<double> copy(a.begin(), a.end()), work(1);
     auto decompose = [&](Index length) {
-        return cxxlapack::gesvd<Index>('A', 'A', size, size, copy.data(), size, s.data(), q_transposed.data(), size, p.data(),
-                                       size, work.data(), length);
+        return cxxlapack::gesvd<Index>('A', 'A', size, size, copy.data(), size, s.data(), q_transposed.data(), size,
+                                       p.data(), size, work.data(), length);
     };
     decompose(-1);
     Index length = static_cast<Index>(work[0]);

@@ -29,8 +29,8 @@ class Lu {
     std::int64_t zero_pivot_ = -1;
 };
 
-/// Replaces the lower triangle of `a` by that of its Cholesky factor L, A = L L'; the rest stays. Returns the order of the
-/// first leading minor that is not positive, where the factorisation ends, or 0.
+/// Replaces the lower triangle of `a` by that of its Cholesky factor L, A = L L'; the rest stays. Returns the order of
+/// the first leading minor that is not positive, where the factorisation ends, or 0.
 template <class T>
 std::int64_t cholesky(T* a, std::int64_t n);
 

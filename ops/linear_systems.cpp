@@ -33,7 +33,8 @@ Type solve_type(const Call& call) {
         throw DtypeError(fmt::format("solve: cannot combine {} with {}", to_string(call.type(0).dtype),
                                      to_string(call.type(1).dtype)));
     if (call.shape(1)[call.shape(1).size() - 2] != call.shape(0).back())
-        throw ShapeError(fmt::format("solve: cannot solve with {} for {}", to_string(call.shape(0)), to_string(call.shape(1))));
+        throw ShapeError(
+            fmt::format("solve: cannot solve with {} for {}", to_string(call.shape(0)), to_string(call.shape(1))));
     return call.type(1);
 }
 
@@ -100,9 +101,11 @@ Var solve(Operand a, Operand b, SolveOptions options) {
     LineScope line(a);
     Tape::Transaction transaction(a.var.tape());
     const Shape of_a = a.var.shape(), of_b = b.var.shape();
-    bool vectors = of_b.size() == 1 || (of_b.size() + 1 == of_a.size() && std::ranges::equal(of_b, Shape(of_a.begin(), of_a.end() - 1)));
+    bool vectors = of_b.size() == 1 ||
+                   (of_b.size() + 1 == of_a.size() && std::ranges::equal(of_b, Shape(of_a.begin(), of_a.end() - 1)));
     if (vectors && !options.left)
-        throw ShapeError(fmt::format("solve: needs matrices on the right-hand side of X A = B, got {}", to_string(of_b)));
+        throw ShapeError(
+            fmt::format("solve: needs matrices on the right-hand side of X A = B, got {}", to_string(of_b)));
     Var sides = vectors ? reshape(b, matrices_shape(Shape(of_b.begin(), of_b.end() - 1), of_b.back(), 1)) : b.var;
     auto [matrices, stretched] = with_common_batch(a, sides, "solve");
     Var result = options.left ? record_solve(matrices, stretched, false)

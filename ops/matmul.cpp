@@ -112,6 +112,9 @@ Var sum_of_products(std::span<const Var> products) {
         b.emplace_back(tape.var(node.inputs[1]));
         const Shape &left = a.back().var.shape(), &right = b.back().var.shape();
         bool tall = node.attributes.flag("transpose_a") && !node.attributes.flag("transpose_b");
+        // With the cotangent of a jvp on either side, nothing would be linear in it.
+        tall = tall && a.back().var.node().symbolic == a.front().var.node().symbolic &&
+               b.back().var.node().symbolic == b.front().var.node().symbolic;
         if (!tall || left.size() != 2 || right.size() != 2) return Var();
         copied += element_count(left) + element_count(right);
     }

@@ -17,7 +17,8 @@ void require_square(const Call& call, std::size_t input) {
     if (!is_floating(type.dtype))
         throw DtypeError(fmt::format("{}: needs float32 or float64, got {}", call.name(), to_string(type.dtype)));
     if (type.shape.size() < 2 || type.shape.back() != type.shape[type.shape.size() - 2])
-        throw ShapeError(fmt::format("{}: needs square matrices [..., n, n], got {}", call.name(), to_string(type.shape)));
+        throw ShapeError(
+            fmt::format("{}: needs square matrices [..., n, n], got {}", call.name(), to_string(type.shape)));
 }
 
 Shape batch_of(const Shape& matrices) { return Shape(matrices.begin(), matrices.end() - 2); }

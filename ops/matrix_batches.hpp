@@ -19,8 +19,8 @@ Shape batch_of(const Shape& matrices);
 /// `batch` followed by two more extents.
 Shape matrices_shape(Shape batch, std::int64_t rows, std::int64_t columns);
 
-/// Both stretched to the batch that their batches broadcast to. Throws ShapeError, naming `operation`, where they do not,
-/// or where either has less than two axes.
+/// Both stretched to the batch that their batches broadcast to. Throws ShapeError, naming `operation`, where they do
+/// not, or where either has less than two axes.
 std::pair<Var, Var> with_common_batch(Operand a, Operand b, const std::string& operation);
 
 /// The identity, n by n.

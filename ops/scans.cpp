@@ -16,7 +16,8 @@ const Op cumsum_op{
     .type =
         [](const Call& call) {
             if (!is_floating(call.type(0).dtype))
-                throw DtypeError(fmt::format("cumsum: needs float32 or float64, got {}", to_string(call.type(0).dtype)));
+                throw DtypeError(
+                    fmt::format("cumsum: needs float32 or float64, got {}", to_string(call.type(0).dtype)));
             return call.type(0);
         },
     .kernel =

@@ -88,7 +88,8 @@ Var solve_triangular_derivative(const Rule& rule) {
     bool unitriangular = rule.attributes.flag("unitriangular");
     Var of_b = record_solve(rule.x[0], rule.g, upper, !transposed, unitriangular);
     if (rule.input == 1) return of_b;
-    Var product = transposed ? matmul(rule.y, of_b, {.transpose_b = true}) : matmul(of_b, rule.y, {.transpose_b = true});
+    Var product =
+        transposed ? matmul(rule.y, of_b, {.transpose_b = true}) : matmul(of_b, rule.y, {.transpose_b = true});
     return -(upper ? triu(product, unitriangular ? 1 : 0) : tril(product, unitriangular ? -1 : 0));
 }
 
@@ -114,7 +115,8 @@ Var solve_triangular(Operand a, Operand b, SolveTriangularOptions options) {
     Tape::Transaction transaction(a.var.tape());
     auto [matrices, sides] = with_common_batch(a, b, "solve_triangular");
     if (!options.left) sides = transpose(sides);
-    Var result = record_solve(matrices, sides, options.upper, options.transpose_a == options.left, options.unitriangular);
+    Var result =
+        record_solve(matrices, sides, options.upper, options.transpose_a == options.left, options.unitriangular);
     if (!options.left) result = transpose(result);
     transaction.keep();
     return result;

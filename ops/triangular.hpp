@@ -21,8 +21,8 @@ struct SolveTriangularOptions {
     bool unitriangular = false;
 };
 
-/// The X of A X = B for triangular matrices A [..., n, n] and B [..., n, k]; leading axes broadcast. Infinite or NaN where
-/// there is a 0 on the diagonal. Throws ShapeError for shapes that do not fit.
+/// The X of A X = B for triangular matrices A [..., n, n] and B [..., n, k]; leading axes broadcast. Infinite or NaN
+/// where there is a 0 on the diagonal. Throws ShapeError for shapes that do not fit.
 Var solve_triangular(Operand a, Operand b, SolveTriangularOptions options = {});
 
 } // namespace cotape

@@ -48,9 +48,19 @@ struct Inputs {
     Var direction = tape.constant(Tensor::of<double>({2, 2}, {0.2, 1, -0.7, 2}));
 };
 
-/// How many matrices of n by n one training-like evaluation holds at its peak, for a chain of `steps` steps.
-double peak_matrices(Evaluator evaluator, std::int64_t n, int steps, int steps_of_a_checkpoint, bool nested = false) {
-    Tape tape({.evaluator = evaluator});
+/// How a chain of 64 steps is recorded, and what of it is asked for.
+struct Chain {
+    Evaluator evaluator;
+    int steps_of_a_checkpoint = 0;
+    bool nested = false;
+    bool with_weights = false;
+};
+
+/// How many matrices an evaluation of the chain's gradients holds at its peak.
+double peak_matrices(const Chain& options) {
+    const std::int64_t n = 32;
+    const int steps = 64, steps_of_a_checkpoint = options.steps_of_a_checkpoint;
+    Tape tape({.evaluator = options.evaluator});
     Var w = tape.variable(Tensor::full({n, n}, 1.0 / static_cast<double>(n), Dtype::float64));
     Var x = tape.variable(Tensor::full({n, n}, 0.1, Dtype::float64)), y = x;
     auto chain = [&](Var y, int count) {
@@ -60,7 +70,7 @@ double peak_matrices(Evaluator evaluator, std::int64_t n, int steps, int steps_o
     for (int done = 0; done < steps; done += std::max(1, steps_of_a_checkpoint)) {
         if (steps_of_a_checkpoint == 0)
             y = chain(y, 1);
-        else if (!nested)
+        else if (!options.nested)
             y = checkpoint([&](const Vars& in) { return chain(in[0], steps_of_a_checkpoint); }, {y});
         else
             y = checkpoint(
@@ -72,7 +82,7 @@ double peak_matrices(Evaluator evaluator, std::int64_t n, int steps, int steps_o
                 },
                 {y});
     }
-    Vars results = gradients(sum(y * y), {x, w});
+    Vars results = gradients(sum(y * y), options.with_weights ? Vars{x, w} : Vars{x});
     std::size_t before = buffer_pool_usage().in_use;
     reset_buffer_pool_peak();
     evaluate(results, Keep::requested);
@@ -82,7 +92,8 @@ double peak_matrices(Evaluator evaluator, std::int64_t n, int steps, int steps_o
 } // namespace
 
 TEST_SUITE("core") {
-    TEST_CASE_FIXTURE(Inputs, "a checkpoint has the value of its function, to the bit, and its derivatives of orders one to three") {
+    TEST_CASE_FIXTURE(
+        Inputs, "a checkpoint has the value of its function, to the bit, and its derivatives of orders one to three") {
         Var plain = mixture({a, b}), kept = checkpoint(mixture, {a, b});
         CHECK(same_bits(plain.value(), kept.value()));
         Var f = sum(plain * weights), h = sum(kept * weights);
@@ -128,7 +139,8 @@ TEST_SUITE("core") {
         CHECK(gradient(y, x).item() == doctest::Approx(3 * std::exp(1.5)).epsilon(1e-15));
     }
 
-    TEST_CASE_FIXTURE(Inputs, "checkpoints nest, follow each other, and may be given what other inputs were made from") {
+    TEST_CASE_FIXTURE(Inputs,
+                      "checkpoints nest, follow each other, and may be given what other inputs were made from") {
         auto step = [](const Vars& x) { return tanh(x[0]) * x[1]; };
         auto outer = [&](const Vars& x) {
             Var inner = checkpoint(step, {exp(x[0]), x[1]});
@@ -147,7 +159,8 @@ TEST_SUITE("core") {
     }
 
     TEST_CASE_FIXTURE(Inputs, "a checkpoint may give back its input, a value of its own, or take integers") {
-        CHECK(close(gradient(sum(checkpoint([](const Vars& x) { return x[0]; }, {a}) * weights), a).value(), weights.value()));
+        CHECK(close(gradient(sum(checkpoint([](const Vars& x) { return x[0]; }, {a}) * weights), a).value(),
+                    weights.value()));
         CHECK(is_same(checkpoint([&](const Vars&) { return b; }, {a}), b));
         Var rows = tape.constant(Tensor::of<std::int64_t>({2}, {1, 1}));
         Var picked = checkpoint([](const Vars& x) { return take(square(x[0]), x[1]); }, {a, rows});
@@ -178,13 +191,17 @@ TEST_SUITE("core") {
     TEST_CASE("a chain with a checkpoint for every sqrt(n) steps keeps about 2 sqrt(n) values, under both evaluators") {
         for (Evaluator evaluator : {Evaluator::plain, Evaluator::fused}) {
             CAPTURE(static_cast<int>(evaluator));
-            double all = peak_matrices(evaluator, 32, 64, 0), few = peak_matrices(evaluator, 32, 64, 8);
-            CHECK(all >= 64);
-            // 8 values at the checkpoints, 8 within one; a step of the reverse pass holds a few, and the fused evaluator up
-            // to 8 parts of the gradient of w.
-            CHECK(few <= 8 + 8 + 4 + 8);
-            // 4 checkpoints, 4 within one of those, 4 steps.
-            CHECK(peak_matrices(evaluator, 32, 64, 16, true) <= 4 + 4 + 4 + 4 + 8);
+            // 64 values, and what a step of the reverse pass holds.
+            CHECK(peak_matrices({evaluator}) >= 64);
+            // 8 values at the checkpoints, 8 within one.
+            CHECK(peak_matrices({evaluator, 8}) <= 8 + 8 + 4);
+            // 4 at the checkpoints, 4 within one of those, 4 steps.
+            CHECK(peak_matrices({evaluator, 16, true}) <= 4 + 4 + 4 + 4);
+            // Within a checkpoint, the gradient of the weights is one product of 8 values and 8 cotangents put
+            // together; the parts from all checkpoints are added up, 8 at a time.
+            CHECK(peak_matrices({.evaluator = evaluator, .with_weights = true}) >= 128);
+            CHECK(peak_matrices({.evaluator = evaluator, .steps_of_a_checkpoint = 8, .with_weights = true}) <=
+                  8 + 4 * 8 + 8);
         }
     }
 
@@ -192,8 +209,8 @@ TEST_SUITE("core") {
         Tape tape, elsewhere;
         Var x = tape.variable(Tensor(1.0)), stray = elsewhere.variable(Tensor(1.0));
         std::size_t size = tape.size();
-        CHECK_THROWS_WITH_AS(checkpoint([](const Vars& in) { return in[0]; }, {}), "checkpoint: needs at least one input",
-                             ValueError);
+        CHECK_THROWS_WITH_AS(checkpoint([](const Vars& in) { return in[0]; }, {}),
+                             "checkpoint: needs at least one input", ValueError);
         CHECK_THROWS_WITH_AS(checkpoint([](const Vars& in) { return in[0]; }, {x, stray}),
                              "checkpoint: its inputs are on two tapes", TapeError);
         CHECK_THROWS_WITH_AS(checkpoint([&](const Vars&) { return stray; }, {x}),

@@ -23,7 +23,8 @@ namespace {
 using Vars = std::vector<Var>;
 
 nn::Sequential block(std::mt19937& random) {
-    return nn::Sequential(nn::Linear(3, 4, {.bias = false}, random), nn::BatchNorm1d(4), nn::Tanh(), nn::Linear(4, 3, random));
+    return nn::Sequential(nn::Linear(3, 4, {.bias = false}, random), nn::BatchNorm1d(4), nn::Tanh(),
+                          nn::Linear(4, 3, random));
 }
 
 } // namespace
@@ -47,7 +48,8 @@ TEST_SUITE("nn") {
                 CAPTURE(a[i].path);
                 const Tensor &left = a[i].state.value(), &right = b[i].state.value();
                 // Float32, over three steps; sums may be added in another order.
-                for (std::int64_t k = 0; k < left.size(); ++k) CHECK(left.at(k) == doctest::Approx(right.at(k)).epsilon(1e-5));
+                for (std::int64_t k = 0; k < left.size(); ++k)
+                    CHECK(left.at(k) == doctest::Approx(right.at(k)).epsilon(1e-5));
             }
         };
         compare(plain.parameters(), kept.parameters());

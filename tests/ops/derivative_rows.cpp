@@ -29,8 +29,11 @@ Array jacobian_of_mixture(const Arrays& x) {
 }
 
 OpRow jacobian_row(std::string variant, JacobianMode mode) {
-    return {"jacobian", std::move(variant), [=](const Vars& x) { return jacobian(mixture(x[0]), x[0], {.mode = mode}); },
-            {{{3}}}, jacobian_of_mixture};
+    return {"jacobian",
+            std::move(variant),
+            [=](const Vars& x) { return jacobian(mixture(x[0]), x[0], {.mode = mode}); },
+            {{{3}}},
+            jacobian_of_mixture};
 }
 
 } // namespace
@@ -39,16 +42,24 @@ std::vector<OpRow> derivative_rows() {
     return {
         jacobian_row("reverse", JacobianMode::reverse),
         jacobian_row("forward", JacobianMode::forward),
-        {"jacobian", "of a tall function of a matrix", [](const Vars& x) { return jacobian(x[1] * sum(x[0] * x[0]), x[0]); },
+        {"jacobian",
+         "of a tall function of a matrix",
+         [](const Vars& x) { return jacobian(x[1] * sum(x[0] * x[0]), x[0]); },
          {{{1, 2}}, {{5}}},
          [](const Arrays& x) {
              return Array({5, 1, 2}, [&](const Shape& i) { return x[1](i[0]) * 2 * x[0](i[1], i[2]); });
          }},
-        {"hessian", "of a scalar", [](const Vars& x) { return hessian(prod(x[0]), x[0]); }, {{{3}}},
+        {"hessian",
+         "of a scalar",
+         [](const Vars& x) { return hessian(prod(x[0]), x[0]); },
+         {{{3}}},
          [](const Arrays& x) {
              return Array({3, 3}, [&](const Shape& i) { return i[0] == i[1] ? 0 : x[0](3 - i[0] - i[1]); });
          }},
-        {"hessian", "of a vector", [](const Vars& x) { return hessian(x[0] * x[0] * x[0], x[0]); }, {{{2}}},
+        {"hessian",
+         "of a vector",
+         [](const Vars& x) { return hessian(x[0] * x[0] * x[0], x[0]); },
+         {{{2}}},
          [](const Arrays& x) {
              return Array({2, 2, 2}, [&](const Shape& i) {
                  return i[0] == i[1] && i[1] == i[2] ? 6 * x[0](i[0]) : 0;

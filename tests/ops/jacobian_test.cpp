@@ -38,7 +38,8 @@ TEST_SUITE("ops") {
     TEST_CASE("a Jacobian takes as many passes as the smaller side has elements") {
         auto nodes = [](Shape of_x, Shape of_y, JacobianMode mode) {
             Tape tape;
-            Var x = tape.variable(Tensor::full(of_x, 1, Dtype::float64)), w = tape.variable(Tensor::full(of_y, 2, Dtype::float64));
+            Var x = tape.variable(Tensor::full(of_x, 1, Dtype::float64)),
+                w = tape.variable(Tensor::full(of_y, 2, Dtype::float64));
             Var y = w * sum(exp(x));
             std::size_t size = tape.size();
             jacobian(y, x, {.mode = mode});
@@ -98,15 +99,18 @@ TEST_SUITE("ops") {
     TEST_CASE("Jacobians and Hessians refuse what cannot be differentiated") {
         Tape tape, elsewhere;
         Var x = tape.variable(Tensor::full({2}, 1)), labels = tape.constant(Tensor::full({2}, 1, Dtype::int64));
-        Var wide = tape.variable(Tensor::full({2}, 1, Dtype::float64)), stray = elsewhere.variable(Tensor::full({2}, 1));
+        Var wide = tape.variable(Tensor::full({2}, 1, Dtype::float64)),
+            stray = elsewhere.variable(Tensor::full({2}, 1));
         std::size_t size = tape.size();
         CHECK_THROWS_WITH_AS(jacobian(x, labels),
-                             "jacobian: needs y and x both float32 or both float64, got float32 [2] and int64 [2]", DtypeError);
+                             "jacobian: needs y and x both float32 or both float64, got float32 [2] and int64 [2]",
+                             DtypeError);
         CHECK_THROWS_WITH_AS(hessian(wide, x),
-                             "hessian: needs y and x both float32 or both float64, got float64 [2] and float32 [2]", DtypeError);
+                             "hessian: needs y and x both float32 or both float64, got float64 [2] and float32 [2]",
+                             DtypeError);
         CHECK_THROWS_WITH_AS(jacobian(x, stray), "jacobian: y and x are on two tapes", TapeError);
-        CHECK_THROWS_WITH_AS(vjp(x, x, tape.full({3}, 1, Dtype::float32)), "vjp: the cotangent must be float32 [2], got float32 [3]",
-                             ShapeError);
+        CHECK_THROWS_WITH_AS(vjp(x, x, tape.full({3}, 1, Dtype::float32)),
+                             "vjp: the cotangent must be float32 [2], got float32 [3]", ShapeError);
         CHECK(tape.size() == size + 1);
     }
 }

@@ -43,7 +43,8 @@ Element matrix_of(const Array& a, Shape index) {
 
 /// By Cramer's rule.
 double solved(const Element& a, std::int64_t n, std::int64_t row, const std::function<double(std::int64_t)>& b) {
-    return determinant(n, [&](std::int64_t i, std::int64_t j) { return j == row ? b(i) : a(i, j); }) / determinant(n, a);
+    return determinant(n, [&](std::int64_t i, std::int64_t j) { return j == row ? b(i) : a(i, j); }) /
+           determinant(n, a);
 }
 
 /// The solution of A X = B for what `read` makes of the elements of A.
@@ -68,10 +69,13 @@ double upper(const Element& a, std::int64_t i, std::int64_t j) { return i <= j ?
 double unit_lower(const Element& a, std::int64_t i, std::int64_t j) { return i == j ? 1 : lower(a, i, j); }
 double transposed_upper(const Element& a, std::int64_t i, std::int64_t j) { return upper(a, j, i); }
 
-OpRow triangular_row(std::string variant, SolveTriangularOptions options, Reference reference, OpInput a = {{3, 3}, three_by_three()},
-                     OpInput b = {{3, 2}}) {
-    return {"solve_triangular", std::move(variant), [=](const Vars& x) { return solve_triangular(x[0], x[1], options); },
-            {a, b}, std::move(reference)};
+OpRow triangular_row(std::string variant, SolveTriangularOptions options, Reference reference,
+                     OpInput a = {{3, 3}, three_by_three()}, OpInput b = {{3, 2}}) {
+    return {"solve_triangular",
+            std::move(variant),
+            [=](const Vars& x) { return solve_triangular(x[0], x[1], options); },
+            {a, b},
+            std::move(reference)};
 }
 
 /// The row of L, A = L L', from those above it.
@@ -92,8 +96,9 @@ Array inverse(const Arrays& x) {
 
 Reference of_determinant(double (*function)(double)) {
     return [=](const Arrays& x) {
-        return Array(Shape(x[0].shape.begin(), x[0].shape.end() - 2),
-                     [&](const Shape& index) { return function(determinant(x[0].shape.back(), matrix_of(x[0], index))); });
+        return Array(Shape(x[0].shape.begin(), x[0].shape.end() - 2), [&](const Shape& index) {
+            return function(determinant(x[0].shape.back(), matrix_of(x[0], index)));
+        });
     };
 }
 
@@ -122,45 +127,79 @@ std::vector<OpRow> linear_algebra_rows() {
         triangular_row("unitriangular", {.unitriangular = true}, solution(unit_lower)),
         triangular_row("a batch for one side", {}, solution(lower), {{2, 2, 2}, two_of_two()}, {{2, 1}}),
         triangular_row("one matrix for a batch", {}, solution(lower), {{3, 3}, three_by_three()}, {{2, 3, 1}}),
-        {"solve_triangular", "from the right", [](const Vars& x) { return solve_triangular(x[0], transpose(x[1]), {.left = false}); },
+        {"solve_triangular",
+         "from the right",
+         [](const Vars& x) { return solve_triangular(x[0], transpose(x[1]), {.left = false}); },
          {{{3, 3}, three_by_three()}, {{3, 1}}},
          [](const Arrays& x) { // X A = B' where A' X' = B
-             Array result = solution([](const Element& a, std::int64_t i, std::int64_t j) { return lower(a, j, i); })(x);
+             Array result =
+                 solution([](const Element& a, std::int64_t i, std::int64_t j) { return lower(a, j, i); })(x);
              result.shape = {1, 3};
              return result;
          }},
-        {"solve", "a matrix", [](const Vars& x) { return solve(x[0], x[1]); }, {{{3, 3}, three_by_three()}, {{3, 2}}},
+        {"solve",
+         "a matrix",
+         [](const Vars& x) { return solve(x[0], x[1]); },
+         {{{3, 3}, three_by_three()}, {{3, 2}}},
          solution(whole)},
-        {"solve", "a batch for one side", [](const Vars& x) { return solve(x[0], x[1]); },
-         {{{2, 2, 2}, two_of_two()}, {{2, 3}}}, solution(whole)},
-        {"solve", "one matrix for a batch", [](const Vars& x) { return solve(x[0], x[1]); },
-         {{{3, 3}, three_by_three()}, {{2, 3, 1}}}, solution(whole)},
-        {"solve", "from the right", [](const Vars& x) { return transpose(solve(x[0], transpose(x[1]), {.left = false})); },
+        {"solve",
+         "a batch for one side",
+         [](const Vars& x) { return solve(x[0], x[1]); },
+         {{{2, 2, 2}, two_of_two()}, {{2, 3}}},
+         solution(whole)},
+        {"solve",
+         "one matrix for a batch",
+         [](const Vars& x) { return solve(x[0], x[1]); },
+         {{{3, 3}, three_by_three()}, {{2, 3, 1}}},
+         solution(whole)},
+        {"solve",
+         "from the right",
+         [](const Vars& x) { return transpose(solve(x[0], transpose(x[1]), {.left = false})); },
          {{{3, 3}, three_by_three()}, {{3, 2}}},
          solution([](const Element& a, std::int64_t i, std::int64_t j) { return a(j, i); })},
-        {"solve", "a vector", [](const Vars& x) { return reshape(solve(x[0], reshape(x[1], {3})), {3, 1}); },
-         {{{3, 3}, three_by_three()}, {{3, 1}}}, solution(whole)},
-        {"solve", "a batch of vectors", [](const Vars& x) { return reshape(solve(x[0], reshape(x[1], {2, 2})), {2, 2, 1}); },
-         {{{2, 2, 2}, two_of_two()}, {{2, 2, 1}}}, solution(whole)},
+        {"solve",
+         "a vector",
+         [](const Vars& x) {
+             return reshape(solve(x[0], reshape(x[1], {3})), {3, 1});
+         },
+         {{{3, 3}, three_by_three()}, {{3, 1}}},
+         solution(whole)},
+        {"solve",
+         "a batch of vectors",
+         [](const Vars& x) {
+             return reshape(solve(x[0], reshape(x[1], {2, 2})), {2, 2, 1});
+         },
+         {{{2, 2, 2}, two_of_two()}, {{2, 2, 1}}},
+         solution(whole)},
         {"inv", "a matrix", [](const Vars& x) { return inv(x[0]); }, {{{3, 3}, three_by_three()}}, inverse},
         {"inv", "a batch", [](const Vars& x) { return inv(x[0]); }, {{{2, 2, 2}, two_of_two()}}, inverse},
         {"inv", "nothing", [](const Vars& x) { return inv(x[0]); }, {{{2, 0, 0}}}, inverse},
-        {"cholesky", "lower", [](const Vars& x) { return cholesky(x[0]); }, {{{3, 3}, positive_definite()}},
+        {"cholesky",
+         "lower",
+         [](const Vars& x) { return cholesky(x[0]); },
+         {{{3, 3}, positive_definite()}},
          [](const Arrays& x) {
              return Array({3, 3}, [&](const Shape& i) { return cholesky_element(x[0], i[0], i[1]); });
          }},
-        {"cholesky", "upper", [](const Vars& x) { return cholesky(x[0], {.upper = true}); }, {{{3, 3}, positive_definite()}},
+        {"cholesky",
+         "upper",
+         [](const Vars& x) { return cholesky(x[0], {.upper = true}); },
+         {{{3, 3}, positive_definite()}},
          [](const Arrays& x) {
              return Array({3, 3}, [&](const Shape& i) { return cholesky_element(x[0], i[1], i[0]); });
          }},
-        {"cholesky_solve", "lower", [](const Vars& x) { return cholesky_solve(x[1], x[0]); },
+        {"cholesky_solve",
+         "lower",
+         [](const Vars& x) { return cholesky_solve(x[1], x[0]); },
          {{{3, 3}, three_by_three()}, {{3, 2}}},
          solution([](const Element& l, std::int64_t i, std::int64_t j) {
              double sum = 0;
              for (std::int64_t k = 0; k < 3; ++k) sum += lower(l, i, k) * lower(l, j, k);
              return sum;
          })},
-        {"cholesky_solve", "upper, a batch", [](const Vars& x) { return cholesky_solve(x[1], x[0], {.upper = true}); },
+        {"cholesky_solve",
+         "upper, a batch",
+         [](const Vars& x) { return cholesky_solve(x[1], x[0], {.upper = true}); },
          {{{2, 2, 2}, two_of_two()}, {{2, 1}}},
          solution([](const Element& u, std::int64_t i, std::int64_t j) {
              double sum = 0;
@@ -176,9 +215,17 @@ std::vector<OpRow> linear_algebra_rows() {
         det_row("of rank 0", {3, 3}, given({0, 0, 0, 0, 0, 0, 0, 0, 0})),
         det_row("one by one, zero", {1, 1}, given({0})),
         det_row("nothing", {2, 0, 0}, between(-1, 1)),
-        {"slogdet", "sign", [](const Vars& x) { return slogdet(x[0]).sign; }, {{{2, 2, 2}, two_of_two(), false}},
-         of_determinant([](double value) { return value > 0 ? 1.0 : value < 0 ? -1.0 : 0.0; })},
-        {"slogdet", "logarithm", [](const Vars& x) { return slogdet(x[0]).logabsdet; }, {{{2, 2, 2}, two_of_two()}},
+        {"slogdet",
+         "sign",
+         [](const Vars& x) { return slogdet(x[0]).sign; },
+         {{{2, 2, 2}, two_of_two(), false}},
+         of_determinant([](double value) { return value > 0   ? 1.0
+                                                  : value < 0 ? -1.0
+                                                              : 0.0; })},
+        {"slogdet",
+         "logarithm",
+         [](const Vars& x) { return slogdet(x[0]).logabsdet; },
+         {{{2, 2, 2}, two_of_two()}},
          of_determinant([](double value) { return std::log(std::fabs(value)); })},
     };
 }

@@ -35,7 +35,8 @@ Tensor random_matrix(const Shape& shape, unsigned seed) {
 /// n by n, the product of n by rank and rank by n.
 Tensor of_rank(std::int64_t n, std::int64_t rank, unsigned seed) {
     Tape tape;
-    return matmul(tape.constant(random_matrix({n, rank}, seed)), tape.constant(random_matrix({rank, n}, seed + 1))).value();
+    return matmul(tape.constant(random_matrix({n, rank}, seed)), tape.constant(random_matrix({rank, n}, seed + 1)))
+        .value();
 }
 
 /// The determinant by the formula of Leibniz and Laplace, composed of products: no division, no factorisation.
@@ -103,12 +104,14 @@ TEST_SUITE("ops") {
         Tape tape;
         Var a = tape.variable(random_matrix({40, 40}, 3));
         Tensor got = gradient(det(a), a).value(), wanted = (det(a) * transpose(inv(a))).value();
-        for (std::int64_t i = 0; i < got.size(); ++i) CHECK(std::fabs(got.at(i) - wanted.at(i)) <= 1e-11 * largest(wanted));
+        for (std::int64_t i = 0; i < got.size(); ++i)
+            CHECK(std::fabs(got.at(i) - wanted.at(i)) <= 1e-11 * largest(wanted));
     }
 
     TEST_CASE("slogdet stands determinants that overflow, and is 0 and -infinity for singular matrices") {
         Tape tape;
-        Var large = tape.variable(Tensor::full({200, 200}, 0, Dtype::float64)) + 1e30 * tril(triu(tape.full({200, 200}, 1, Dtype::float64)));
+        Var large = tape.variable(Tensor::full({200, 200}, 0, Dtype::float64)) +
+                    1e30 * tril(triu(tape.full({200, 200}, 1, Dtype::float64)));
         CHECK(slogdet(large).sign.item() == 1);
         CHECK(slogdet(large).logabsdet.item() == doctest::Approx(6000 * std::log(10.0)).epsilon(1e-14));
         CHECK(std::isinf(det(large).item()));
@@ -120,7 +123,8 @@ TEST_SUITE("ops") {
                              "inv: needs invertible matrices; pivot 1 of matrix 0 of [2, 2] is 0", ValueError);
     }
 
-    TEST_CASE("the derivatives of cholesky and cholesky_solve along symmetric directions are those of the factored matrix") {
+    TEST_CASE(
+        "the derivatives of cholesky and cholesky_solve along symmetric directions are those of the factored matrix") {
         // A(t) = A + t S. With L(t) L(t)' = A(t), everything that depends on A alone must not see the factor.
         Tape tape;
         Var t = tape.variable(Tensor(0.1)), one = tape.full({}, 1, Dtype::float64);
@@ -174,20 +178,29 @@ TEST_SUITE("ops") {
 
     TEST_CASE("singular and indefinite matrices are named, and leave other values as they are") {
         Tape tape;
-        Var batch = tape.variable(Tensor::of<double>({2, 2, 2}, {1, 0, 0, 1, 1, 2, 2, 4})), b = tape.full({2, 1}, 1, Dtype::float64);
+        Var batch = tape.variable(Tensor::of<double>({2, 2, 2}, {1, 0, 0, 1, 1, 2, 2, 4})),
+            b = tape.full({2, 1}, 1, Dtype::float64);
         Var x = solve(batch, b), y = inv(batch), indefinite = cholesky(batch - 1.5 * tril(triu(batch)));
-        CHECK_THROWS_WITH_AS(x.value(), "solve: needs invertible matrices; pivot 1 of matrix 1 of [2, 2, 2] is 0", ValueError);
-        CHECK_THROWS_WITH_AS(y.value(), "inv: needs invertible matrices; pivot 1 of matrix 1 of [2, 2, 2] is 0", ValueError);
-        CHECK_THROWS_WITH_AS(indefinite.value(), "cholesky: needs positive definite matrices; the leading minor of order 1 of matrix "
-                             "0 of [2, 2, 2] is not positive", ValueError);
+        CHECK_THROWS_WITH_AS(x.value(), "solve: needs invertible matrices; pivot 1 of matrix 1 of [2, 2, 2] is 0",
+                             ValueError);
+        CHECK_THROWS_WITH_AS(y.value(), "inv: needs invertible matrices; pivot 1 of matrix 1 of [2, 2, 2] is 0",
+                             ValueError);
+        CHECK_THROWS_WITH_AS(indefinite.value(),
+                             "cholesky: needs positive definite matrices; the leading minor of order 1 of matrix "
+                             "0 of [2, 2, 2] is not positive",
+                             ValueError);
         CHECK(det(batch).value().at(0) == 1);
-        Tensor through_zero = solve_triangular(tape.variable(Tensor::of<double>({1, 1}, {0})), tape.full({1, 1}, 1, Dtype::float64)).value();
+        Tensor through_zero =
+            solve_triangular(tape.variable(Tensor::of<double>({1, 1}, {0})), tape.full({1, 1}, 1, Dtype::float64))
+                .value();
         CHECK(std::isinf(through_zero.at(0)));
     }
 
     TEST_CASE("linear algebra names the shapes and types that do not fit, and leaves the tape as it was") {
         Tape tape;
-        auto of = [&](const Shape& shape, Dtype dtype = Dtype::float64) { return tape.variable(Tensor::full(shape, 1, dtype)); };
+        auto of = [&](const Shape& shape, Dtype dtype = Dtype::float64) {
+            return tape.variable(Tensor::full(shape, 1, dtype));
+        };
         Var wide = of({2, 3}), square = of({2, 2}), vector = of({3}), integers = of({2, 2}, Dtype::int64);
         Var narrow = of({2, 2}, Dtype::float32), batch = of({3, 2, 2}), other = of({4, 2, 2}), three = of({3, 3});
         std::size_t size = tape.size();
@@ -201,8 +214,10 @@ TEST_SUITE("ops") {
         CHECK_THROWS_WITH_AS(solve(batch, other), "solve: cannot broadcast [3] with [4]", ShapeError);
         CHECK_THROWS_WITH_AS(solve(square, of({2}), {.left = false}),
                              "solve: needs matrices on the right-hand side of X A = B, got [2]", ShapeError);
-        CHECK_THROWS_WITH_AS(solve_triangular(square, vector), "solve_triangular: needs matrices, got [2, 2] and [3]", ShapeError);
-        CHECK_THROWS_WITH_AS(cholesky_solve(three, square), "solve_triangular: cannot solve with [2, 2] for [3, 3]", ShapeError);
+        CHECK_THROWS_WITH_AS(solve_triangular(square, vector), "solve_triangular: needs matrices, got [2, 2] and [3]",
+                             ShapeError);
+        CHECK_THROWS_WITH_AS(cholesky_solve(three, square), "solve_triangular: cannot solve with [2, 2] for [3, 3]",
+                             ShapeError);
         CHECK_THROWS_WITH_AS(tril(vector), "tril: needs matrices [..., m, n], got [3]", ShapeError);
         CHECK(tape.size() == size + 1);
     }

@@ -16,8 +16,8 @@
 #include <cotape/ops/shaping.hpp>
 #include <cotape/ops/triangular.hpp>
 
-// Derivatives that PyTorch gave wrong, collected in pytorch#198017, with the values of the reports. (Batch norm and layer
-// norm: batch_norm_derivatives_test.cpp.)
+// Derivatives that PyTorch gave wrong, collected in pytorch#198017, with the values of the reports. (Batch norm and
+// layer norm: batch_norm_derivatives_test.cpp.)
 
 using namespace cotape;
 
@@ -46,7 +46,8 @@ struct Entry {
 
 Var tensor(Var t, const Shape& shape, const std::vector<Entry>& entries) {
     std::vector<Operand> elements;
-    for (const Entry& entry : entries) elements.emplace_back(entry.var ? entry.var : t.tape().full({}, entry.number, Dtype::float64));
+    for (const Entry& entry : entries)
+        elements.emplace_back(entry.var ? entry.var : t.tape().full({}, entry.number, Dtype::float64));
     return reshape(stack(elements), shape);
 }
 
@@ -59,7 +60,8 @@ Var weighted(Var y, const std::vector<double>& weights) {
 TEST_SUITE("ops") {
     TEST_CASE("cumprod with a zero factor (pytorch#196701)") {
         check_derivative(1, 2, 144, [](Var t) {
-            return weighted(cumprod(tensor(t, {2, 3}, {t, t + 1, 2 - t, t - 1, 2 * t + 1, t + 3}), -1), {1, 2, 3, 4, 5, 6});
+            return weighted(cumprod(tensor(t, {2, 3}, {t, t + 1, 2 - t, t - 1, 2 * t + 1, t + 3}), -1),
+                            {1, 2, 3, 4, 5, 6});
         });
         // t (t - 1)^2 (t - 1): the third derivative at the triple zero.
         check_derivative(1, 3, 6, [](Var t) { return prod(tensor(t, {4}, {t, t - 1, t - 1, t - 1})); });
@@ -102,7 +104,8 @@ TEST_SUITE("ops") {
                 }
             }
         for (std::vector<double> values : {std::vector<double>{1, 1, 1}, {1, 2, 3}, {0, 0, 1}}) {
-            Var diagonal = tape.variable(Tensor::of<double>({3, 3}, {values[0], 0, 0, 0, values[1], 0, 0, 0, values[2]}));
+            Var diagonal =
+                tape.variable(Tensor::of<double>({3, 3}, {values[0], 0, 0, 0, values[1], 0, 0, 0, values[2]}));
             Tensor h = hessian(det(diagonal), diagonal).value();
             auto at = [&](int i, int j, int k, int l) { return h.at(((i * 3 + j) * 3 + k) * 3 + l); };
             for (int i = 0; i < 3; ++i)

@@ -31,7 +31,10 @@ std::vector<OpRow> scan_rows() {
                      scanned(counted, 0, plus)};
     };
     auto products = [](std::string variant, Shape shape, std::int64_t axis, std::size_t counted, Domain domain) {
-        return OpRow{"cumprod", std::move(variant), [=](const Vars& x) { return cumprod(x[0], axis); }, {{shape, domain}},
+        return OpRow{"cumprod",
+                     std::move(variant),
+                     [=](const Vars& x) { return cumprod(x[0], axis); },
+                     {{shape, domain}},
                      scanned(counted, 1, times)};
     };
     return {
