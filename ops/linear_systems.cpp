@@ -101,8 +101,8 @@ Var solve(Operand a, Operand b, SolveOptions options) {
     LineScope line(a);
     Tape::Transaction transaction(a.var.tape());
     const Shape of_a = a.var.shape(), of_b = b.var.shape();
-    bool vectors = of_b.size() == 1 ||
-                   (of_b.size() + 1 == of_a.size() && std::ranges::equal(of_b, Shape(of_a.begin(), of_a.end() - 1)));
+    bool one_less = of_b.size() + 1 == of_a.size() && std::ranges::equal(of_b, Shape(of_a.begin(), of_a.end() - 1));
+    bool vectors = of_b.size() == 1 || (one_less && !of_b.empty());
     if (vectors && !options.left)
         throw ShapeError(
             fmt::format("solve: needs matrices on the right-hand side of X A = B, got {}", to_string(of_b)));

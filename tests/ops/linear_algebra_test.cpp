@@ -203,6 +203,7 @@ TEST_SUITE("ops") {
         };
         Var wide = of({2, 3}), square = of({2, 2}), vector = of({3}), integers = of({2, 2}, Dtype::int64);
         Var narrow = of({2, 2}, Dtype::float32), batch = of({3, 2, 2}), other = of({4, 2, 2}), three = of({3, 3});
+        Var scalar = of({});
         std::size_t size = tape.size();
         CHECK_THROWS_WITH_AS(det(wide), "det: needs square matrices [..., n, n], got [2, 3]", ShapeError);
         CHECK_THROWS_WITH_AS(slogdet(vector), "slogdet: needs square matrices [..., n, n], got [3]", ShapeError);
@@ -211,6 +212,7 @@ TEST_SUITE("ops") {
         CHECK_THROWS_WITH_AS(cholesky(integers), "cholesky: needs float32 or float64, got int64", DtypeError);
         CHECK_THROWS_WITH_AS(solve(square, narrow), "solve: cannot combine float64 with float32", DtypeError);
         CHECK_THROWS_WITH_AS(solve(square, three), "solve: cannot solve with [2, 2] for [3, 3]", ShapeError);
+        CHECK_THROWS_WITH_AS(solve(vector, scalar), "solve: needs matrices, got [3] and []", ShapeError);
         CHECK_THROWS_WITH_AS(solve(batch, other), "solve: cannot broadcast [3] with [4]", ShapeError);
         CHECK_THROWS_WITH_AS(solve(square, of({2}), {.left = false}),
                              "solve: needs matrices on the right-hand side of X A = B, got [2]", ShapeError);
