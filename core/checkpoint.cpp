@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include <fmt/format.h>
 
@@ -115,12 +116,18 @@ std::vector<Var> checkpoint_derivative(const Rule& rule, std::span<const std::si
     }
     NodeId end = rule.x[0].id();
     Var again = record_again(tape, section_between(tape, begin, end), replaced, end);
-    std::vector<Var> targets;
-    for (std::size_t i : wanted)
-        if (i > 0) targets.push_back(resumed[i]);
-    std::vector<Var> found = cotangents({&again, 1}, {&rule.g, 1}, targets), result;
-    if (wanted[0] == 0) result.emplace_back(); // the output, which comes first
-    for (Var cotangent : found) result.push_back(cotangent ? record(leave_op, {cotangent}) : Var());
+    std::vector<Var> targets, result(wanted.size());
+    std::vector<std::size_t> places;
+    std::unordered_set<NodeId> known;
+    for (std::size_t k = 0; k < wanted.size(); ++k) {
+        std::size_t i = wanted[k];
+        if (i == 0 || !known.insert(resumed[i].id()).second) continue; // what is given twice gets its cotangent once
+        targets.push_back(resumed[i]);
+        places.push_back(k);
+    }
+    std::vector<Var> found = cotangents({&again, 1}, {&rule.g, 1}, targets);
+    for (std::size_t k = 0; k < found.size(); ++k)
+        if (found[k]) result[places[k]] = record(leave_op, {found[k]});
     return result;
 }
 

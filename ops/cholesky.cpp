@@ -22,11 +22,7 @@ Var symmetric_part(Var a) { return 0.5 * (a + transpose(a)); }
 /// Reads the lower triangle of symmetric matrices.
 const Op cholesky_op{
     .name = "cholesky",
-    .type =
-        [](const Call& call) {
-            require_square(call);
-            return call.type(0);
-        },
+    .type = square_type,
     .kernel =
         [](const Call& call, const Type& output, std::span<const Tensor> inputs) {
             MutableTensor result(output);

@@ -70,11 +70,7 @@ Var record_solve(Var a, Var b, bool transpose_a) { return record(solve_op, {a, b
 
 const Op inv_op{
     .name = "inv",
-    .type =
-        [](const Call& call) {
-            require_square(call);
-            return call.type(0);
-        },
+    .type = square_type,
     .kernel =
         [](const Call& call, const Type& output, std::span<const Tensor> inputs) {
             MutableTensor result(output);

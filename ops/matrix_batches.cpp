@@ -21,6 +21,11 @@ void require_square(const Call& call, std::size_t input) {
             fmt::format("{}: needs square matrices [..., n, n], got {}", call.name(), to_string(type.shape)));
 }
 
+Type square_type(const Call& call) {
+    require_square(call);
+    return call.type(0);
+}
+
 Shape batch_of(const Shape& matrices) { return Shape(matrices.begin(), matrices.end() - 2); }
 
 Shape matrices_shape(Shape batch, std::int64_t rows, std::int64_t columns) {

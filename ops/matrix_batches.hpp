@@ -13,6 +13,9 @@ namespace cotape {
 /// Throws DtypeError unless input `input` is floating, ShapeError unless it is [..., n, n].
 void require_square(const Call& call, std::size_t input = 0);
 
+/// The type of matrices that become as many of the same shape. Throws as require_square.
+Type square_type(const Call& call);
+
 /// The axes before the last two.
 Shape batch_of(const Shape& matrices);
 

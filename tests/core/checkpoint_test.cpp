@@ -140,6 +140,19 @@ TEST_SUITE("core") {
     }
 
     TEST_CASE_FIXTURE(Inputs,
+                      "an input that is given twice, or that the function also reads by itself, counts once a use") {
+        auto plain = [&](const Vars& x) { return sum(exp(x[0]) * x[1] * a * weights); };
+        for (Vars inputs : {Vars{a, a}, Vars{a, b}, Vars{b, a * b}}) {
+            Var f = plain(inputs), h = checkpoint(plain, inputs);
+            for (int order = 1; order <= 3; ++order) {
+                for (Var x : {a, b}) CHECK(close(gradient(h, x).value(), gradient(f, x).value()));
+                f = sum(gradient(f, a) * direction);
+                h = sum(gradient(h, a) * direction);
+            }
+        }
+    }
+
+    TEST_CASE_FIXTURE(Inputs,
                       "checkpoints nest, follow each other, and may be given what other inputs were made from") {
         auto step = [](const Vars& x) { return tanh(x[0]) * x[1]; };
         auto outer = [&](const Vars& x) {
