@@ -55,8 +55,8 @@ class Attributes {
     };
     const Field& field(const char* name, Attribute::Kind kind) const;
 
-    SmallVector<Field, 2> fields_;
-    SmallVector<std::int64_t, 4> numbers_;
+    SmallVector<Field, 1> fields_;
+    SmallVector<std::int64_t, 1> numbers_;
 };
 
 /// Mixes `value` into the hash `seed`.

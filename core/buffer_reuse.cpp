@@ -8,11 +8,12 @@ namespace {
 class Reuse {
   public:
     Reuse(FusionPlan& plan, const Tape& tape, std::span<const NodeId> requested, std::span<const NodeId> expendable)
-        : plan_(plan), tape_(tape), first_(static_cast<NodeId>(tape.size())) {
-        for (NodeId id : expendable) first_ = std::min(first_, id);
+        : plan_(plan), tape_(tape), first_(static_cast<NodeId>(tape.size())), last_(-1) {
+        auto include = [&](NodeId id) { first_ = std::min(first_, id), last_ = std::max(last_, id); };
+        for (NodeId id : expendable) include(id);
         for (const PlanUnit& unit : plan.units)
-            for_each_write(plan, unit, [&](NodeId id, const GroupStep*) { first_ = std::min(first_, id); });
-        facts_.resize(tape.size() - static_cast<std::size_t>(first_));
+            for_each_write(plan, unit, [&](NodeId id, const GroupStep*) { include(id); });
+        facts_.resize(static_cast<std::size_t>(last_ + 1 - first_));
         for (NodeId id : expendable) of(id).expendable = true;
         for (NodeId id : requested)
             if (concerns(id)) of(id).requested = true;
@@ -33,8 +34,8 @@ class Reuse {
         /// The last unit that reads or writes it; -1 where the plan does not write it.
         std::int32_t last_unit = -1;
     };
-    /// What comes before all that is written, and before all that is expendable, is there to stay.
-    bool concerns(NodeId id) const { return id >= first_; }
+    /// What is neither written nor expendable is there to stay.
+    bool concerns(NodeId id) const { return id >= first_ && id <= last_; }
     Facts& of(NodeId id) { return facts_[static_cast<std::size_t>(id - first_)]; }
     Group& group_of(const PlanUnit& unit) { return plan_.groups[static_cast<std::size_t>(unit.group)]; }
 
@@ -103,7 +104,7 @@ class Reuse {
 
     FusionPlan& plan_;
     const Tape& tape_;
-    NodeId first_;
+    NodeId first_, last_;
     std::vector<Facts> facts_;
 };
 

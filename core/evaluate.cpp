@@ -14,19 +14,32 @@ namespace {
 
 /// The nodes without a value that `requested` needs, in recording order.
 std::vector<NodeId> nodes_to_compute(const Tape& tape, std::span<const NodeId> requested) {
-    NodeId last = std::ranges::max(requested);
-    std::vector<NodeId> pending(requested.begin(), requested.end());
-    std::vector<bool> seen(static_cast<std::size_t>(last + 1));
+    // Clear between two uses, and never shrinking: what it costs to look at the end of a tape does not depend on its length.
+    thread_local std::vector<char> marked;
     std::vector<NodeId> needed;
-    while (!pending.empty()) {
-        NodeId id = pending.back();
-        pending.pop_back();
-        if (seen[static_cast<std::size_t>(id)] || !tape.computed(id).empty()) continue;
-        seen[static_cast<std::size_t>(id)] = true;
-        needed.push_back(id);
-        for (NodeId input : tape.node(id).inputs) pending.push_back(input);
+    NodeId last = std::ranges::max(requested);
+    try {
+        if (marked.size() <= static_cast<std::size_t>(last)) marked.resize(static_cast<std::size_t>(last) + 1);
+        std::size_t pending = 0;
+        auto mark = [&](NodeId id) {
+            char& mark_of = marked[static_cast<std::size_t>(id)];
+            if (mark_of || !tape.computed(id).empty()) return;
+            mark_of = true;
+            ++pending;
+        };
+        for (NodeId id : requested) mark(id);
+        for (NodeId id = last; pending > 0; --id) {
+            if (!marked[static_cast<std::size_t>(id)]) continue;
+            needed.push_back(id);
+            marked[static_cast<std::size_t>(id)] = false;
+            --pending;
+            for (NodeId input : tape.node(id).inputs) mark(input);
+        }
+    } catch (...) {
+        marked.clear();
+        throw;
     }
-    std::ranges::sort(needed);
+    std::ranges::reverse(needed);
     return needed;
 }
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include <cotape/core/buffer_pool.hpp>
@@ -27,11 +28,12 @@ class StableList {
     }
     const T& operator[](std::size_t i) const { return const_cast<StableList&>(*this)[i]; }
 
-    /// Appends a value-initialised element and returns it.
-    T& append() {
+    /// Appends an element made of `parts` and returns it.
+    template <class... Parts>
+    T& append(Parts&&... parts) {
         std::size_t block = block_of(size_);
         if (block == blocks_.size()) blocks_.push_back(allocate_buffer(sizeof(T) * (first_block << block)));
-        T* element = new (begin_of(block) + (size_ - first_of(block))) T();
+        T* element = new (begin_of(block) + (size_ - first_of(block))) T{std::forward<Parts>(parts)...};
         ++size_;
         return *element;
     }

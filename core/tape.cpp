@@ -52,6 +52,9 @@ Type no_type(const Call& call) {
     throw TapeError(fmt::format("{}: can only be recorded by its tape", call.name()));
 }
 
+/// The part of a hash that its place in the table does not give away.
+std::uint32_t tag_of(std::uint64_t hash) { return static_cast<std::uint32_t>(hash >> 32); }
+
 const Op constant_op{.name = "constant", .type = no_type, .kernel = no_kernel, .kind = OpKind::source};
 const Op variable_op{.name = "variable", .type = no_type, .kernel = no_kernel, .kind = OpKind::source};
 const Op full_op{.name = "full",
@@ -101,7 +104,7 @@ void Tape::clear() {
     first_generation_ = ++anchor_->generation;
     rollbacks_.clear();
     nodes_.truncate(0);
-    std::ranges::fill(hashed_, -1);
+    std::ranges::fill(hashed_, Slot());
     computed_.truncate(0);
     latest_evaluation_ = {};
     readings_.clear();
@@ -178,33 +181,31 @@ Var Tape::proposed(const State& state, Where where) {
     return variable(state, where);
 }
 
-const Tensor& Tape::computed(NodeId id) const { return computed_[static_cast<std::size_t>(id)]; }
-
-void Tape::set_computed(NodeId id, Tensor value) { computed_[static_cast<std::size_t>(id)] = std::move(value); }
-
 // -- Recording -------------------------------------------------------------------------------------------------------
 
 NodeId Tape::find(std::uint64_t hash, const Op& op, std::span<const NodeId> inputs, const Attributes& attributes,
                   const Type* type) const {
     if (hashed_.empty()) return -1;
-    for (std::size_t slot = hash & (hashed_.size() - 1);; slot = (slot + 1) & (hashed_.size() - 1)) {
-        NodeId id = hashed_[slot];
-        if (id < 0) return -1;
-        const Node& known = node(id);
+    for (std::size_t position = hash & (hashed_.size() - 1);; position = (position + 1) & (hashed_.size() - 1)) {
+        Slot slot = hashed_[position];
+        if (slot.id < 0) return -1;
+        if (slot.tag != tag_of(hash)) continue;
+        const Node& known = node(slot.id);
         if (known.hash == hash && known.op == &op && std::ranges::equal(known.inputs, inputs) &&
             known.attributes == attributes && (!type || known.type == *type))
-            return id;
+            return slot.id;
     }
 }
 
 void Tape::insert_hashed(NodeId id) {
-    std::size_t slot = node(id).hash & (hashed_.size() - 1);
-    while (hashed_[slot] >= 0) slot = (slot + 1) & (hashed_.size() - 1);
-    hashed_[slot] = id;
+    std::uint64_t hash = node(id).hash;
+    std::size_t position = hash & (hashed_.size() - 1);
+    while (hashed_[position].id >= 0) position = (position + 1) & (hashed_.size() - 1);
+    hashed_[position] = {id, tag_of(hash)};
 }
 
 void Tape::rehash(std::size_t slots) {
-    hashed_.assign(slots, -1);
+    hashed_.assign(slots, Slot());
     for (std::size_t i = 0; i < nodes_.size(); ++i) insert_hashed(static_cast<NodeId>(i));
 }
 
@@ -227,23 +228,17 @@ NodeId Tape::record_node(const Op& op, std::span<const NodeId> inputs, const Att
     checked_element_count(type->shape, op.name);
     if (2 * (nodes_.size() + 1) > hashed_.size()) rehash(std::max<std::size_t>(64, 4 * hashed_.size()));
     NodeId id = static_cast<NodeId>(nodes_.size());
-    computed_.append();
-    Node& node = nodes_.append();
-    node.op = &op;
-    node.inputs = SmallVector<NodeId, 4>(inputs.begin(), inputs.end());
-    node.attributes = attributes;
-    node.type = *type;
-    node.where = context_.fixed_where ? context_.where : where;
-    node.module = context_.module;
-    node.derivative_of = context_.derivative_of;
-    node.symbolic = op.kind == OpKind::symbolic;
-    for (NodeId input : inputs) node.symbolic = node.symbolic || nodes_[static_cast<std::size_t>(input)].symbolic;
-    node.hash = hash;
+    bool symbolic = op.kind == OpKind::symbolic;
+    for (NodeId input : inputs) symbolic = symbolic || nodes_[static_cast<std::size_t>(input)].symbolic;
     TileKernel tile = type->dtype == Dtype::float32 ? op.tile_float32 : op.tile_float64;
-    node.signature = mix_hash(op.kind == OpKind::source ? 1 : hash, static_cast<std::uint64_t>(type->dtype));
-    node.signature = mix_hash(node.signature, reinterpret_cast<std::uintptr_t>(tile)); // another op may come to lie there
-    node.signature = mix_hash(node.signature, reinterpret_cast<std::uintptr_t>(op.fold));
-    for (std::int64_t extent : type->shape) node.signature = mix_hash(node.signature, static_cast<std::uint64_t>(extent));
+    std::uint64_t signature = mix_hash(op.kind == OpKind::source ? 1 : hash, static_cast<std::uint64_t>(type->dtype));
+    signature = mix_hash(signature, reinterpret_cast<std::uintptr_t>(tile)); // another op may come to lie there
+    signature = mix_hash(signature, reinterpret_cast<std::uintptr_t>(op.fold));
+    for (std::int64_t extent : type->shape) signature = mix_hash(signature, static_cast<std::uint64_t>(extent));
+    computed_.append();
+    nodes_.append(&op, SmallVector<NodeId, 4>(inputs.begin(), inputs.end()), attributes, *type,
+                  context_.fixed_where ? context_.where : where, context_.module, context_.derivative_of, symbolic, hash,
+                  signature);
     insert_hashed(id);
     return id;
 }

@@ -100,8 +100,8 @@ class Tape {
     MemoryPlan memory_plan() const;
 
     /// For evaluators: a computed value (empty where there is none yet), and the place to put it.
-    const Tensor& computed(NodeId id) const;
-    void set_computed(NodeId id, Tensor value);
+    const Tensor& computed(NodeId id) const { return computed_[static_cast<std::size_t>(id)]; }
+    void set_computed(NodeId id, Tensor value) { computed_[static_cast<std::size_t>(id)] = std::move(value); }
     /// For evaluators: the plan they followed, whether they recycled what died on the way, and the tape's size then.
     struct LatestEvaluation {
         std::shared_ptr<const FusionPlan> plan;
@@ -123,6 +123,11 @@ class Tape {
     struct Rollback {
         std::uint32_t generation;
         NodeId size;
+    };
+    /// A place in the table of nodes by hash: the node there, if any, and a part of its hash.
+    struct Slot {
+        NodeId id = -1;
+        std::uint32_t tag = 0;
     };
     struct Reading {
         State state;
@@ -167,7 +172,7 @@ class Tape {
     std::vector<Rollback> rollbacks_;
     std::thread::id thread_ = std::this_thread::get_id();
     StableList<Node> nodes_;
-    std::vector<NodeId> hashed_;
+    std::vector<Slot> hashed_;
     /// The value of each node, empty where it has not been computed.
     StableList<Tensor> computed_;
     LatestEvaluation latest_evaluation_;

@@ -27,6 +27,7 @@ Type elementwise_type(const Call& call, std::size_t operands) {
     if (!is_floating(type.dtype))
         throw DtypeError(fmt::format("{}: needs float32 or float64, got {}", call.name(), to_string(type.dtype)));
     for (std::size_t i = 1; i < call.inputs.size(); ++i) {
+        if (call.type(i) == type) continue;
         if (call.type(i).dtype != type.dtype)
             throw DtypeError(fmt::format("{}: cannot combine {} with {}", call.name(), to_string(type.dtype),
                                          to_string(call.type(i).dtype)));

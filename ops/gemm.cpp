@@ -1,16 +1,21 @@
 #include <cotape/ops/gemm.hpp>
 
 #include <algorithm>
+#include <array>
+#include <map>
+#include <memory>
 #include <string>
 
 #include <fmt/format.h>
+#include <omp.h>
 
 #if COTAPE_ONEDNN
-#include <dnnl.h>
+#include <dnnl.hpp>
 #endif
 
 #include <xtensor-blas/xblas.hpp>
 
+#include <cotape/core/buffer_pool.hpp>
 #include <cotape/ops/runtime_info.hpp>
 
 namespace cotape {
@@ -38,6 +43,59 @@ void run_blas(const Gemm<T>& gemm) {
                          static_cast<Index>(gemm.n));
 }
 
+#if COTAPE_ONEDNN
+/// oneDNN's products by shape, made once, since making one costs as much as running it hundreds of times. Each thread has
+/// its own.
+class Products {
+  public:
+    void run(const Gemm<float>& gemm) {
+        Product& product = find(gemm);
+        product.a.set_data_handle(const_cast<float*>(gemm.a));
+        product.b.set_data_handle(const_cast<float*>(gemm.b));
+        product.c.set_data_handle(gemm.c);
+        std::shared_ptr<std::byte> scratch = allocate_buffer(product.scratch.get_desc().get_size());
+        product.scratch.set_data_handle(scratch.get());
+        product.primitive.execute(stream_, {{DNNL_ARG_SRC, product.a}, {DNNL_ARG_WEIGHTS, product.b},
+                                            {DNNL_ARG_DST, product.c}, {DNNL_ARG_SCRATCHPAD, product.scratch}});
+        stream_.wait();
+    }
+
+  private:
+    static constexpr std::size_t most_products = 256;
+    using Key = std::array<std::int64_t, 6>;
+    struct Product {
+        dnnl::matmul primitive;
+        dnnl::memory a, b, c, scratch;
+    };
+
+    Product& find(const Gemm<float>& gemm) {
+        int threads = omp_in_parallel() ? 1 : omp_get_max_threads();
+        Key key{gemm.transpose_a, gemm.transpose_b, gemm.m, gemm.n, gemm.k, threads};
+        if (auto found = products_.find(key); found != products_.end()) return found->second;
+        if (products_.size() == most_products) products_.clear();
+        auto matrix = [](std::int64_t rows, std::int64_t columns, bool transposed) {
+            dnnl::memory::dims strides = transposed ? dnnl::memory::dims{1, rows} : dnnl::memory::dims{columns, 1};
+            return dnnl::memory::desc({rows, columns}, dnnl::memory::data_type::f32, strides);
+        };
+        dnnl::memory::desc a = matrix(gemm.m, gemm.k, gemm.transpose_a), b = matrix(gemm.k, gemm.n, gemm.transpose_b),
+                           c = matrix(gemm.m, gemm.n, false);
+        dnnl::primitive_attr attributes;
+        attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+        dnnl::matmul::primitive_desc description(dnnl::matmul::desc(a, b, c), attributes, engine_);
+        auto place = [&](const dnnl::memory::desc& desc) { return dnnl::memory(desc, engine_, DNNL_MEMORY_NONE); };
+        Product product{dnnl::matmul(description), place(a), place(b), place(c), place(description.scratchpad_desc())};
+        return products_.emplace(key, std::move(product)).first->second;
+    }
+
+    dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
+    dnnl::stream stream_{engine_};
+    std::map<Key, Product> products_;
+};
+
+/// Products with so few rows, bound by reading the other matrix once, and small ones are faster by oneDNN's sgemm.
+constexpr std::int64_t few_rows = 8, few_terms = 1 << 20;
+#endif
+
 /// Products with no terms are zero, and the libraries refuse leading dimensions of 0.
 template <class T>
 bool is_trivial(const Gemm<T>& gemm) {
@@ -50,6 +108,10 @@ bool is_trivial(const Gemm<T>& gemm) {
 void run(const Gemm<float>& gemm) {
     if (is_trivial(gemm)) return;
 #if COTAPE_ONEDNN
+    if (gemm.m > few_rows && gemm.m * gemm.n * gemm.k >= few_terms) {
+        thread_local Products products;
+        return products.run(gemm);
+    }
     dnnl_sgemm(gemm.transpose_a ? 'T' : 'N', gemm.transpose_b ? 'T' : 'N', gemm.m, gemm.n, gemm.k, 1, gemm.a,
                gemm.transpose_a ? gemm.m : gemm.k, gemm.b, gemm.transpose_b ? gemm.k : gemm.n, 0, gemm.c, gemm.n);
 #else

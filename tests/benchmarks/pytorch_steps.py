@@ -66,6 +66,22 @@ def normalize():
     return step
 
 
+def infer(batch_size):
+    model = nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 10))
+    model.eval()
+    batches = make_batches(batch_size)
+    turn = 0
+
+    def step():
+        nonlocal turn
+        images, _ = batches[turn % BATCH_COUNT]
+        turn += 1
+        with torch.no_grad():
+            model(images)
+
+    return step
+
+
 def follow_chain():
     x = torch.tensor(0.5, requires_grad=True)
 
@@ -96,6 +112,8 @@ WORKS = {
     "mlp_512_adam": (1, lambda: train([512, 256], True, nn.ReLU, 128, adam(0.001))),
     "paper_net": (1, lambda: train([100, 100, 100], True, nn.Sigmoid, 60, sgd(0.1))),
     "batchnorm1d": (1, normalize),
+    "inference_1": (1, lambda: infer(1)),
+    "inference_128": (1, lambda: infer(128)),
     "scalar_op": (1000, follow_chain),
 }
 

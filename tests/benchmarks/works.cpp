@@ -14,6 +14,7 @@
 #include <cotape/nn/activations.hpp>
 #include <cotape/nn/adam.hpp>
 #include <cotape/nn/batch_norm.hpp>
+#include <cotape/nn/fold_batch_norm.hpp>
 #include <cotape/nn/initializers.hpp>
 #include <cotape/nn/linear.hpp>
 #include <cotape/nn/sequential.hpp>
@@ -109,6 +110,30 @@ std::function<void()> normalize() {
     };
 }
 
+/// The logits of a net in evaluation, its batch norms folded into its linear layers.
+std::function<void()> infer(std::int64_t batch_size) {
+    struct Inferring {
+        std::mt19937 random{1};
+        nn::Sequential net = make_net<nn::Relu>({512, 256}, true, random);
+        std::vector<Batch> batches;
+        std::size_t next = 0;
+    };
+    auto inferring = std::make_shared<Inferring>();
+    inferring->batches = make_batches(batch_size, inferring->random);
+    { // running statistics of their own, of one batch
+        Tape tape;
+        inferring->net(tape.constant(make_batches(128, inferring->random).front().images));
+        commit(tape);
+    }
+    inferring->net.evaluate();
+    nn::fold_batch_norm(inferring->net, inferring->batches.front().images);
+    return [inferring] {
+        Tape tape;
+        Var logits = inferring->net(tape.constant(inferring->batches[inferring->next++ % batch_count].images));
+        evaluate({&logits, 1}, Keep::requested);
+    };
+}
+
 /// A chain of 1,000 operations on scalars, and its derivative.
 std::function<void()> follow_chain() {
     return [] {
@@ -138,6 +163,8 @@ const Work list[] = {
     {"paper_net", "training step, 784-100-100-100-10 sigmoid with batch norm, batch 60, SGD", 1,
      [] { return train<nn::Sigmoid, nn::Sgd>({100, 100, 100}, true, 60, nn::SgdOptions{.learning_rate = 0.1}); }},
     {"batchnorm1d", "BatchNorm1d, 256x1024, forward and backward", 1, normalize},
+    {"inference_1", "784-512-256-10 with batch norm folded in, batch 1, no gradients", 1, [] { return infer(1); }},
+    {"inference_128", "784-512-256-10 with batch norm folded in, batch 128, no gradients", 1, [] { return infer(128); }},
     {"scalar_op", "one of 1,000 scalar operations in a chain, forward and backward", 1000, follow_chain},
 };
 
