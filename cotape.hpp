@@ -30,6 +30,7 @@
 #include <cotape/data/mnist.hpp>
 #include <cotape/nn/activations.hpp>
 #include <cotape/nn/adam.hpp>
+#include <cotape/nn/audit.hpp>
 #include <cotape/nn/batch_norm.hpp>
 #include <cotape/nn/batch_norm_lstm.hpp>
 #include <cotape/nn/dropout.hpp>

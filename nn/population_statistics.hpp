@@ -25,10 +25,10 @@ struct PopulationStatistics {
     };
     std::vector<Layer> layers;
 
-    /// Makes them the running statistics of the normalisers of `model` that have these paths, so that evaluation normalises
-    /// with them. A time step that nothing reached takes the statistics of the last one before it that something did (or of
-    /// the first one after); a normaliser that nothing reached stays as it is. Throws ValueError where a normaliser is missing, and ShapeError where
-    /// one holds another shape; all are then as before.
+    /// Makes them the running statistics of the normalisers of `model` that have these paths, so that evaluation
+    /// normalises with them. A time step that nothing reached takes the statistics of the last one before it that
+    /// something did (or of the first one after); a normaliser that nothing reached stays as it is. Throws ValueError
+    /// where a normaliser is missing, and ShapeError where one holds another shape; all are then as before.
     void apply(Module& model) const;
 };
 

@@ -7,16 +7,13 @@
 #include <fmt/format.h>
 
 namespace comparison {
-namespace {
 
-/// CLI::PositiveNumber lets NaN pass and prints its upper bound in 309 digits.
+// CLI::PositiveNumber lets NaN pass and prints its upper bound in 309 digits.
 std::string require_positive(const std::string& text) {
     double number = 0;
     bool valid = CLI::detail::lexical_cast(text, number) && number > 0 && std::isfinite(number);
     return valid ? "" : "Value " + text + " is not a positive number";
 }
-
-} // namespace
 
 std::optional<int> parse(CLI::App& app, int argc, char** argv, Options& options) {
     app.get_formatter()->column_width(34);

@@ -35,6 +35,9 @@ struct Options {
 /// help or is wrong, says so and returns the exit status instead: 0 or 2.
 std::optional<int> parse(CLI::App& app, int argc, char** argv, Options& options);
 
+/// For options that are checked: what is wrong with `text` where it is no finite number above 0, else empty.
+std::string require_positive(const std::string& text);
+
 /// How `--help` ends in every example: where MNIST is looked for, then `examples` of command lines.
 std::string footer(const std::string& examples);
 

@@ -11,7 +11,7 @@
 namespace comparison {
 namespace {
 
-constexpr double panel_width = 460, panel_height = 376, left = 64, right = 16, bottom = 52;
+constexpr double panel_width = 460, panel_height = 376, left = 64, right = 24, bottom = 52;
 constexpr double legend_left = 40, legend_top = 46, legend_line = 17, legend_column = 200;
 constexpr std::size_t legend_columns = 2;
 constexpr std::array<const char*, 6> colours{"#1f6fb4", "#d1495b", "#3a8f4d", "#8a5fbf", "#c98a1b", "#4b4b4b"};
