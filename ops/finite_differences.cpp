@@ -37,6 +37,18 @@ Limit extrapolate(Table row, double step, double noise, int first) {
     return best;
 }
 
+/// Whether slopes and bends at `step`, step/2, ... are those of a polynomial of degree 2: the slopes all equal, the bends
+/// as large as their steps, but for what `noise` explains.
+bool is_quadratic(const Table& slopes, const Table& bends, double step, double noise) {
+    for (int i = 1; i < steps; ++i) {
+        auto at = static_cast<std::size_t>(i);
+        double h = std::ldexp(step, -i);
+        if (std::abs(slopes[at] - slopes[0]) > 2 * noise / h) return false;
+        if (std::abs(bends[at] - std::ldexp(bends[0], -i)) > 8 * noise / h) return false;
+    }
+    return true;
+}
+
 } // namespace
 
 DerivativeEstimate differentiate(const ScalarFunction& function, double at_zero, double step, double noise) {
@@ -48,6 +60,12 @@ DerivativeEstimate differentiate(const ScalarFunction& function, double at_zero,
         slopes[static_cast<std::size_t>(i)] = (above - below) / (2 * h);
         bends[static_cast<std::size_t>(i)] = (above - at_zero - (at_zero - below)) / h;
         estimate.secant = std::max({estimate.secant, std::abs(above - at_zero) / h, std::abs(below - at_zero) / h});
+    }
+    if (is_quadratic(slopes, bends, step, noise)) {
+        estimate.value = slopes[0];
+        estimate.bound = 4 * noise / step;
+        estimate.exact = true;
+        return estimate;
     }
     Limit slope = extrapolate(slopes, step, noise, 2), bend = extrapolate(bends, step, 4 * noise, 1);
     estimate.value = slope.value;

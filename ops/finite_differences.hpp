@@ -16,6 +16,8 @@ struct DerivativeEstimate {
     double kink = 0;
     /// The largest slope of a secant through 0 that was met.
     double secant = 0;
+    /// True where all steps agree within rounding, as they do for a polynomial of degree 2: the differences are exact then.
+    bool exact = false;
     /// False where the function is not finite at some step; nothing else is known then.
     bool finite = true;
 };

@@ -2,192 +2,279 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <optional>
 
 #include <fmt/format.h>
 
 #include <cotape/core/error.hpp>
+#include <cotape/core/tape.hpp>
 #include <cotape/ops/finite_differences.hpp>
+#include <cotape/ops/localization.hpp>
 #include <cotape/ops/projections.hpp>
 
 namespace cotape {
 namespace {
 
 /// Steps as shares of an input's scale: the next is tried where the one before meets a kink, a border or too much
-/// curvature. Each is good to about noise / step.
-constexpr int step_levels = 4;
-double step_of(int level) { return std::ldexp(1, -8 - 6 * level); }
+/// curvature. The first is for functions quadratic in the input, whose differences are exact. Each is good to about
+/// noise / step.
+constexpr int step_levels = 5;
+double step_of(int level) { return level == 0 ? 0.5 : std::ldexp(1, -2 - 6 * level); }
 
 /// The sharpest claim "this derivative is right" that is worth making, as a share of the derivative's scale.
 constexpr double needed_resolution = 1e-5;
+/// The error in an element of the Jacobian, as a share of the largest derivative, whose chance of being hidden is stated.
+constexpr double stated_error = 0.01;
+/// A derivative off by more bounds than this is wrong even where a smaller, less sharp step cannot tell.
+constexpr double decisive = 8;
 constexpr double epsilon = 0x1p-52;
 
 /// What a comparison at one place came to.
 struct Outcome {
-    Verdict verdict;
-    std::string reason;
+    Verdict verdict = Verdict::inconclusive;
+    Obstacle obstacle = Obstacle::none;
     double expected = 0, bound = 0, scale = 0;
+    bool exact = false;
 };
+
+const char* words(Obstacle obstacle) {
+    if (obstacle == Obstacle::outside_domain)
+        return "the function is not finite within the smallest step: a border of its domain";
+    if (obstacle == Obstacle::kink) return "a kink within the smallest step: the slopes on its two sides differ";
+    if (obstacle == Obstacle::out_of_range) return "numbers on the way underflow or overflow float64";
+    return "differences do not converge: a kink within the smallest step, or too much rounding";
+}
 
 class Check {
   public:
     Check(const CheckedFunction& function, const std::vector<Tensor>& inputs, const GradientCheckOptions& options)
-        : projections_(function, inputs, options.seed), options_(options), levels_(inputs.size()) {
+        : projections_(function, inputs, options.seed), options_(options), order_(options.order.value_or(1)),
+          levels_(inputs.size()), annihilated_(inputs.size()) {
         for (const Tensor& input : inputs) element_count_ += input.size();
     }
 
     GradientCheckReport run() {
-        if (auto reason = projections_.obstacle()) return {Verdict::inconclusive, *reason, {}, {}};
-        for (int order = 1; order <= options_.order && report_.findings.empty(); ++order) check_order(order);
+        if (auto hindrance = projections_.hindrance()) {
+            note(Verdict::inconclusive, hindrance->reason, hindrance->obstacle);
+            return std::move(report_);
+        }
+        if (options_.full_jacobian)
+            for (std::int64_t element = 0; element < projections_.output_size() && report_.findings.empty(); ++element) {
+                projections_.select_output(element);
+                check_orders();
+            }
+        else
+            check_orders();
+        if (report_.verdict == Verdict::fail && options_.localize)
+            report_.wrong_rules = wrong_rules(projections_, report_.findings.front());
         return std::move(report_);
     }
 
   private:
+    void check_orders() {
+        natural_scale_ = 0;
+        for (int order = 1; order <= order_ && report_.findings.empty(); ++order) check_order(order);
+    }
+
     void check_order(int order) {
+        if (order > static_cast<int>(report_.orders.size())) report_.orders.push_back({.order = order});
+        current_order_ = order;
         point_ = projections_.derivatives(order);
-        report_.orders.push_back({.order = order});
         auto line = [&](double t) { return projections_.moved_all(order, t); };
         double noise = rounding_noise(line, 0x1p-40);
-        noise_ = 2 * epsilon * point_.scale + (std::isfinite(noise) ? 8 * noise : 0); // not so at a border
-        double change = std::abs(line(step_of(0)) - point_.value);
+        noise_ = 2 * epsilon * point_.scale + std::numeric_limits<double>::min();
+        if (std::isfinite(noise)) noise_ += 8 * noise; // not so at a border
+        double change = std::abs(line(step_of(1)) - point_.value);
+        if (order > 1) natural_scale_ *= projections_.tangent_share();
         natural_scale_ = std::max({natural_scale_, point_.scale, std::isfinite(change) ? change : 0});
-        for (std::size_t input = 0; input < levels_.size(); ++input) {
-            if (projections_.size(input) == 0) continue;
-            levels_[input] = 0;
-            if (is_annihilated(order, input)) {
+        if (asks_for(DerivativeMode::reverse))
+            for (std::size_t input = 0; input < levels_.size(); ++input) check_input(order, input);
+        if (!report_.findings.empty()) return;
+        for (DerivativeMode mode : options_.modes)
+            if (mode == DerivativeMode::forward || (mode != DerivativeMode::reverse && order > 1))
+                check_nested(order, mode);
+    }
+
+    void check_input(int order, std::size_t input) {
+        if (projections_.size(input) == 0) return;
+        levels_[input] = 0;
+        if (order == 1) annihilated_[input] = is_annihilated(input);
+        if (annihilated_[input]) {
+            if (order == 1 && !options_.full_jacobian)
                 note(Verdict::inconclusive,
                      fmt::format("the probe is annihilated: input {} does not move the output beyond rounding, so its "
-                                 "derivatives are not tested", input));
-                continue;
-            }
-            if (element_count_ <= options_.element_limit)
-                for (std::int64_t i = 0; i < projections_.size(input); ++i) check_range(order, input, i, i + 1);
-            else
-                for (int i = 0; i < options_.directions; ++i) {
-                    projections_.draw_directions();
-                    check_range(order, input, 0, projections_.size(input));
-                }
+                                 "derivatives are not tested", input), Obstacle::annihilated);
+            return;
         }
-        if (report_.findings.empty()) check_forward(order);
+        if (element_count_ <= options_.element_limit || options_.full_jacobian)
+            for (std::int64_t i = 0; i < projections_.size(input); ++i) check_range(order, input, i, i + 1);
+        else
+            for (int i = 0; i < options_.directions; ++i) {
+                projections_.draw_directions();
+                check_range(order, input, 0, projections_.size(input));
+            }
     }
 
     /// At order 1: neither the gradient nor a step in a random direction shows that the input matters.
-    bool is_annihilated(int order, std::size_t input) const {
-        if (order > 1) return false;
+    bool is_annihilated(std::size_t input) const {
         std::int64_t count = projections_.size(input);
-        double step = step_of(0) * projections_.scale(input);
+        double step = step_of(1) * projections_.scale(input);
         double change = projections_.moved(1, input, 0, count, step) - point_.value;
         double largest = point_.largest_gradient(input);
         return std::abs(change) <= 4 * noise_ && largest * step * std::sqrt(static_cast<double>(count)) <= 4 * noise_;
     }
 
-    /// The derivative along the random signs of elements [begin, end), and where it is wrong, those of their halves.
+    /// The derivative along the random direction of elements [begin, end), and where it is wrong, of their halves.
     void check_range(int order, std::size_t input, std::int64_t begin, std::int64_t end) {
         double got = point_.along(input, projections_.direction(input), begin, end);
-        Outcome outcome = compare(order, input, begin, end, got);
-        GradientOrderSummary& summary = report_.orders.back();
-        ++summary.comparisons;
+        double width = std::sqrt(static_cast<double>(end - begin));
+        double scale = std::max(point_.largest_gradient(input), natural_scale_ / projections_.scale(input)) * width;
+        auto line = [&](double t) { return projections_.moved(order, input, begin, end, t); };
+        Outcome outcome = compare(order, line, projections_.scale(input) / width, scale, got, levels_[input]);
+        GradientOrderSummary& summary = current();
         if (outcome.verdict == Verdict::inconclusive) {
-            note(Verdict::inconclusive, fmt::format("order {}, input {}, {}: {}", order, input,
-                                                    end == begin + 1 ? fmt::format("element {}", begin)
-                                                                     : std::string("a random direction"),
-                                                    outcome.reason));
+            ++summary.comparisons;
+            note(Verdict::inconclusive,
+                 fmt::format("order {}, input {}, {}: {}", order, input,
+                             end == begin + 1 ? fmt::format("element {}", begin) : std::string("a random direction"),
+                             words(outcome.obstacle)), outcome.obstacle);
             return;
         }
-        double error = std::abs(got - outcome.expected);
-        if (outcome.verdict == Verdict::pass) {
-            if (outcome.bound > 0) {
-                summary.worst_error = std::max(summary.worst_error, error / outcome.bound);
-                summary.resolution = std::max(summary.resolution, outcome.bound / outcome.scale);
-            }
-            return;
-        }
+        if (outcome.verdict == Verdict::pass && !options_.full_jacobian && outcome.scale > 0)
+            summary.chance_of_missing = std::max(
+                summary.chance_of_missing,
+                std::min(1.0, 4 * outcome.bound / (stated_error * std::max(scale, outcome.scale) / width)));
+        if (summarize(outcome, got)) return;
         std::size_t before = report_.findings.size();
         if (end > begin + 1 && before < largest_findings) {
             std::int64_t middle = begin + (end - begin) / 2;
             check_range(order, input, begin, middle);
             check_range(order, input, middle, end);
         }
-        if (report_.findings.size() > before) return;
-        double sign = projections_.direction(input)[static_cast<std::size_t>(begin)];
-        if (end > begin + 1) sign = 1;
-        add({GradientFinding::Mode::reverse, order, input, end == begin + 1 ? begin : -1, sign * got,
-             sign * outcome.expected, error, outcome.bound});
+        if (report_.findings.size() > before || before >= largest_findings) return;
+        add({DerivativeMode::reverse, order, input, end == begin + 1 ? begin : -1, got, outcome.expected,
+             std::abs(got - outcome.expected), outcome.bound});
     }
 
-    Outcome compare(int order, std::size_t input, std::int64_t begin, std::int64_t end, double got) {
-        double width = std::sqrt(static_cast<double>(end - begin));
-        std::optional<DerivativeEstimate> refuted;
-        Outcome last{Verdict::inconclusive, "", 0, 0, 0};
-        for (int level = levels_[input]; level < step_levels; ++level) {
-            double step = step_of(level) * projections_.scale(input) / width;
-            auto line = [&](double t) { return projections_.moved(order, input, begin, end, t); };
-            DerivativeEstimate estimate = differentiate(line, point_.value, step, noise_);
-            if (!estimate.finite) {
-                last.reason = "the function is not finite within the smallest step";
-                continue;
-            }
-            double scale = std::max({point_.largest_gradient(input) * width, estimate.secant,
-                                     natural_scale_ / projections_.scale(input) * width});
-            estimate.bound += 64 * epsilon * scale;
-            if (estimate.kink > needed_resolution * scale || estimate.bound > needed_resolution * scale) {
-                last.reason = estimate.kink > needed_resolution * scale
-                                  ? "a kink within the smallest step: the slopes on its two sides differ"
-                                  : "differences do not converge: a kink within the smallest step, or too much rounding";
-                continue;
-            }
-            levels_[input] = level;
-            bool agrees = std::abs(got - estimate.value) <= estimate.bound;
-            bool confirmed = refuted && std::abs(refuted->value - estimate.value) <= refuted->bound + estimate.bound;
-            if (confirmed) return {Verdict::fail, "", refuted->value, refuted->bound, scale};
-            if (agrees) return {Verdict::pass, "", estimate.value, estimate.bound, scale};
-            refuted = estimate;
-            last = {Verdict::fail, "", estimate.value, estimate.bound, scale};
+    /// Counts a comparison; true where it passed.
+    bool summarize(const Outcome& outcome, double got) {
+        GradientOrderSummary& summary = current();
+        ++summary.comparisons;
+        summary.exact += outcome.exact;
+        if (outcome.verdict != Verdict::pass) return false;
+        if (outcome.bound > 0) {
+            summary.worst_error = std::max(summary.worst_error, std::abs(got - outcome.expected) / outcome.bound);
+            summary.resolution = std::max(summary.resolution, outcome.bound / outcome.scale);
         }
+        return true;
+    }
+
+    /// Compares `got` with the slope of `line` at 0, which varies over distances of about `length`; `level` is the step to
+    /// begin with, and then the one that served.
+    Outcome compare(int order, const ScalarFunction& line, double length, double natural, double got, int& level) {
+        std::optional<DerivativeEstimate> refuted;
+        Outcome last;
+        double at_zero = line(0);
+        for (int next = level; next < step_levels; ++next) {
+            DerivativeEstimate estimate = differentiate(line, at_zero, step_of(next) * length, noise_);
+            if (next == 0 && !estimate.exact) continue;
+            if (!estimate.finite) {
+                if (!refuted) last.obstacle = Obstacle::outside_domain;
+                continue;
+            }
+            double scale = std::max(natural, estimate.secant);
+            estimate.bound += 64 * epsilon * scale;
+            bool kink = estimate.kink > needed_resolution * scale;
+            if (kink || estimate.bound > needed_resolution * scale) {
+                if (!refuted) last.obstacle = kink ? Obstacle::kink : Obstacle::rounding;
+                continue;
+            }
+            level = next;
+            bool agrees = std::abs(got - estimate.value) <= estimate.bound;
+            bool confirmed = refuted && std::abs(refuted->value - estimate.value) <= refuted->bound + estimate.bound &&
+                             (!agrees || !(std::abs(got - refuted->value) <= decisive * refuted->bound));
+            if (agrees && !confirmed)
+                return {Verdict::pass, Obstacle::none, estimate.value, estimate.bound, scale, estimate.exact};
+            if (!confirmed) refuted = estimate;
+            if (confirmed || next > 0) // a large step alone may have stepped over something
+                last = {Verdict::fail, Obstacle::none, refuted->value, refuted->bound, scale, refuted->exact};
+            if (confirmed) break;
+            last.obstacle = Obstacle::rounding;
+        }
+        if (last.verdict != Verdict::fail) return last;
+        bool flat = last.expected == 0 && refuted->secant == 0;
+        if ((flat || got == 0 || !std::isfinite(got)) && projections_.strains_range(order))
+            return {Verdict::inconclusive, Obstacle::out_of_range};
         return last;
     }
 
-    /// The forward derivatives of all inputs together, and where they are wrong, of each alone.
-    void check_forward(int order) {
-        double rounding = noise_ / step_of(step_levels - 2);
-        auto differs = [&](std::optional<std::size_t> only) -> std::optional<GradientFinding> {
-            Projections::Forward forward = projections_.forward(order, only);
-            if (!std::isfinite(forward.expected)) return std::nullopt; // at a border: differences cannot tell either
-            double error = std::abs(forward.got - forward.expected);
-            double bound = rounding + 0x1p-32 * forward.scale;
-            ++report_.orders.back().comparisons;
-            if (error <= bound) return std::nullopt;
-            return GradientFinding{GradientFinding::Mode::forward, order, only.value_or(0), -1, forward.got,
-                                   forward.expected, error, bound};
-        };
-        std::optional<GradientFinding> found = differs(std::nullopt);
-        if (!found) return;
-        std::size_t before = report_.findings.size();
-        for (std::size_t input = 0; input < levels_.size(); ++input)
-            if (auto of_input = differs(input)) add(*of_input);
-        if (report_.findings.size() == before) add(*found);
+    /// Derivatives nested in another mode, of all inputs together, and where they are wrong, of each alone.
+    void check_nested(int order, DerivativeMode mode) {
+        if (auto found = differs(order, mode, std::nullopt)) {
+            std::size_t before = report_.findings.size();
+            for (std::size_t input = 0; input < levels_.size() && levels_.size() > 1; ++input)
+                if (auto of_input = differs(order, mode, input)) add(*of_input);
+            if (report_.findings.size() == before) add(*found);
+        }
+    }
+
+    std::optional<GradientFinding> differs(int order, DerivativeMode mode, std::optional<std::size_t> only) {
+        Projections::Nested got = projections_.nested(mode, order, only);
+        Outcome outcome{.verdict = Verdict::pass, .scale = got.scale};
+        if (asks_for(DerivativeMode::reverse)) {
+            Projections::Nested reverse = projections_.nested(DerivativeMode::reverse, order, only);
+            if (!std::isfinite(reverse.value)) return std::nullopt; // at a border: differences cannot tell either
+            outcome.expected = reverse.value;
+            outcome.scale = got.scale + reverse.scale;
+            outcome.bound = noise_ / step_of(step_levels - 2) + 0x1p-32 * outcome.scale;
+            if (!(std::abs(got.value - reverse.value) <= outcome.bound)) outcome.verdict = Verdict::fail;
+            ++current().comparisons;
+        } else {
+            auto line = [&](double t) { return projections_.moved_nested(mode, order, only, t); };
+            int level = 0;
+            double share = projections_.tangent_share();
+            outcome = compare(order, line, 1 / share, natural_scale_ * share, got.value, level);
+            if (outcome.verdict == Verdict::inconclusive)
+                note(Verdict::inconclusive, fmt::format("order {}, {}: {}", order, to_string(mode), words(outcome.obstacle)),
+                     outcome.obstacle);
+            summarize(outcome, got.value);
+        }
+        if (outcome.verdict != Verdict::fail) return std::nullopt;
+        return GradientFinding{mode, order, only.value_or(0), -1, got.value, outcome.expected,
+                               std::abs(got.value - outcome.expected), outcome.bound};
+    }
+
+    GradientOrderSummary& current() { return report_.orders[static_cast<std::size_t>(current_order_ - 1)]; }
+
+    bool asks_for(DerivativeMode mode) const {
+        return std::ranges::find(options_.modes, mode) != options_.modes.end();
     }
 
     void add(const GradientFinding& finding) {
-        const char* what = finding.mode == GradientFinding::Mode::reverse ? "the gradient" : "jvp";
+        std::string what = finding.mode == DerivativeMode::reverse ? "the gradient"
+                           : finding.mode == DerivativeMode::forward ? "jvp" : to_string(finding.mode);
         note(Verdict::fail, fmt::format("{} is wrong at order {}, input {}", what, finding.order, finding.input));
         report_.findings.push_back(finding);
     }
 
     /// A failure outranks what could not be checked; of equals the first gives the reason.
-    void note(Verdict verdict, std::string reason) {
+    void note(Verdict verdict, std::string reason, Obstacle obstacle = Obstacle::none) {
         if (report_.verdict == Verdict::fail || report_.verdict == verdict) return;
         report_.verdict = verdict;
         report_.reason = std::move(reason);
+        report_.obstacle = obstacle;
     }
 
-    static constexpr std::size_t largest_findings = 64;
+    static constexpr std::size_t largest_findings = 16;
 
     Projections projections_;
     GradientCheckOptions options_;
+    int order_, current_order_ = 1;
     std::int64_t element_count_ = 0;
     /// For each input the step that served last: kinks met once will be met again.
     std::vector<int> levels_;
+    std::vector<bool> annihilated_;
     Projections::Point point_;
     double noise_ = 0;
     /// The largest terms and changes of the phis so far: the measure of what is small.
@@ -199,49 +286,44 @@ class Check {
 
 GradientCheckReport check_gradients(const CheckedFunction& function, const std::vector<Tensor>& inputs,
                                     const GradientCheckOptions& options) {
-    if (options.order < 1 || options.order > 4)
-        throw ValueError(fmt::format("check_gradients: order must be in 1 to 4, got {}", options.order));
+    if (options.order && (*options.order < 1 || *options.order > 4))
+        throw ValueError(fmt::format("check_gradients: order must be in 1 to 4, got {}", *options.order));
+    if (options.directions < 1)
+        throw ValueError(fmt::format("check_gradients: needs at least one direction, got {}", options.directions));
+    if (options.modes.empty()) throw ValueError("check_gradients: needs at least one mode");
     if (inputs.empty()) throw ValueError("check_gradients: needs at least one input");
     for (std::size_t i = 0; i < inputs.size(); ++i) {
-        auto inconclusive = [&](std::string what) {
-            return GradientCheckReport{Verdict::inconclusive, fmt::format("input {} {}", i, what), {}, {}};
+        auto inconclusive = [&](Obstacle obstacle, std::string what) {
+            return GradientCheckReport{Verdict::inconclusive, fmt::format("input {} {}", i, what), obstacle, {}, {}, {}};
         };
         if (inputs[i].empty()) throw ValueError(fmt::format("check_gradients: input {} is empty", i));
         if (inputs[i].dtype() == Dtype::float32)
-            return inconclusive("is float32: differences of it would drown in rounding; convert it to float64");
-        if (inputs[i].dtype() == Dtype::int64) return inconclusive("is int64: it has no derivative");
+            return inconclusive(Obstacle::input_type,
+                                "is float32: differences of it would drown in rounding; convert it to float64");
+        if (inputs[i].dtype() == Dtype::int64)
+            return inconclusive(Obstacle::input_type, "is int64: it has no derivative");
         if (auto element = first_non_finite(inputs[i]))
-            return inconclusive(fmt::format("is not finite: {} at element {}", inputs[i].at(*element), *element));
+            return inconclusive(Obstacle::not_finite,
+                                fmt::format("is not finite: {} at element {}", inputs[i].at(*element), *element));
     }
     return Check(function, inputs, options).run();
 }
 
-const char* to_string(Verdict verdict) {
-    switch (verdict) {
-    case Verdict::pass: return "pass";
-    case Verdict::fail: return "fail";
-    case Verdict::inconclusive: break;
-    }
-    return "inconclusive";
-}
-
-std::string to_string(const GradientCheckReport& report) {
-    constexpr std::size_t shown = 8;
-    std::string text = fmt::format("gradient check: {}", to_string(report.verdict));
-    if (!report.reason.empty()) text += fmt::format(": {}", report.reason);
-    for (const GradientOrderSummary& order : report.orders)
-        text += fmt::format("\n  order {}: {} comparisons, worst error {:.2g} of its bound, resolution {:.1g}",
-                            order.order, order.comparisons, order.worst_error, order.resolution);
-    for (std::size_t i = 0; i < report.findings.size() && i < shown; ++i) {
-        const GradientFinding& finding = report.findings[i];
-        text += fmt::format("\n  {}, order {}, input {}{}: got {:.17g}, expected {:.17g}, error {:.2g}, bound {:.2g}",
-                            finding.mode == GradientFinding::Mode::reverse ? "gradient" : "jvp", finding.order,
-                            finding.input,
-                            finding.element < 0 ? ", a direction" : fmt::format(", element {}", finding.element),
-                            finding.got, finding.expected, finding.error, finding.bound);
-    }
-    if (report.findings.size() > shown) text += fmt::format("\n  and {} more", report.findings.size() - shown);
-    return text;
+GradientCheckReport check_gradients(const Op& op, const std::vector<Tensor>& inputs, const Attributes& attributes,
+                                    const GradientCheckOptions& options) {
+    std::vector<Tensor> moving;
+    for (const Tensor& input : inputs)
+        if (is_floating(input.dtype())) moving.push_back(input);
+    auto function = [&](const std::vector<Var>& vars) {
+        std::vector<Operand> operands;
+        std::size_t next = 0;
+        for (const Tensor& input : inputs)
+            operands.push_back(is_floating(input.dtype()) ? vars[next++] : vars[0].tape().constant(input));
+        return record(op, operands, attributes);
+    };
+    GradientCheckOptions of_op = options;
+    if (!options.order) of_op.order = 3;
+    return check_gradients(function, moving, of_op);
 }
 
 } // namespace cotape

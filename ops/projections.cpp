@@ -15,14 +15,16 @@ namespace cotape {
 namespace {
 
 constexpr int highest_order = 4;
+/// Four tangents of this size, or of its reciprocal, multiply to a number well within the range of float64.
+constexpr double largest_tangent = 0x1p200;
 
-/// Elements [begin, end) moved by `distance` along `direction`.
+/// Elements [begin, end) moved by `distance` along `direction`; a single one by `distance` itself.
 Tensor moved_tensor(const Tensor& tensor, const std::vector<double>& direction, std::int64_t begin, std::int64_t end,
                     double distance) {
     return Tensor::make<double>(tensor.shape(), [&](std::span<double> elements) {
         std::ranges::copy(tensor.elements<double>(), elements.begin());
         for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
-            elements[i] += distance * direction[i];
+            elements[i] += end == begin + 1 ? distance : distance * direction[i];
     });
 }
 
@@ -36,7 +38,44 @@ bool same_elements(const Tensor& a, const Tensor& b) {
     return a.type() == b.type() && std::memcmp(a.bytes_begin(), b.bytes_begin(), a.bytes()) == 0;
 }
 
+bool strains(const Tensor& value) {
+    if (value.dtype() != Dtype::float64) return false;
+    return std::ranges::any_of(value.elements<double>(), [](double element) {
+        double size = std::abs(element);
+        return (size > 0 && size < 0x1p-511) || (size > 0x1p511 && std::isfinite(size));
+    });
+}
+
+bool in_reverse(DerivativeMode mode, int level, int order) {
+    switch (mode) {
+    case DerivativeMode::reverse: return true;
+    case DerivativeMode::forward: return false;
+    case DerivativeMode::reverse_over_forward: return level == order - 1;
+    case DerivativeMode::forward_over_reverse: break;
+    }
+    return level < order - 1;
+}
+
 } // namespace
+
+std::vector<NodeId> nodes_behind(std::span<const Var> vars) {
+    std::vector<NodeId> nodes, open;
+    std::vector<bool> seen;
+    if (!vars.empty()) seen.resize(vars.front().tape().size());
+    auto visit = [&](NodeId id) {
+        if (!seen[static_cast<std::size_t>(id)]) open.push_back(id);
+        seen[static_cast<std::size_t>(id)] = true;
+    };
+    for (Var var : vars) visit(var.id());
+    while (!open.empty()) {
+        NodeId id = open.back();
+        open.pop_back();
+        nodes.push_back(id);
+        for (NodeId input : vars.front().tape().node(id).inputs) visit(input);
+    }
+    std::ranges::sort(nodes);
+    return nodes;
+}
 
 Projections::Projections(const CheckedFunction& function, const std::vector<Tensor>& inputs, std::uint64_t seed)
     : function_(function), inputs_(inputs), random_(seed) {
@@ -49,71 +88,142 @@ Projections::Projections(const CheckedFunction& function, const std::vector<Tens
     for (std::vector<Tensor>& tangents : tangents_)
         for (std::size_t i = 0; i < inputs_.size(); ++i)
             tangents.push_back(Tensor::make<double>(inputs_[i].shape(), [&](std::span<double> elements) {
-                for (double& element : elements) element = scales_[i] * sign() * (0.5 + uniform());
+                double size = std::clamp(scales_[i], 1 / largest_tangent, largest_tangent);
+                for (double& element : elements) element = size * signed_uniform();
             }));
     draw_directions();
 }
 
 double Projections::uniform() { return static_cast<double>(random_() >> 11) * 0x1p-53; }
 
+double Projections::tangent_share() const {
+    double share = 0;
+    for (double scale : scales_) share = std::max(share, std::clamp(scale, 1 / largest_tangent, largest_tangent) / scale);
+    return share;
+}
+
 void Projections::draw_directions() {
     directions_.clear();
     for (const Tensor& input : inputs_) {
         directions_.emplace_back(static_cast<std::size_t>(input.size()));
-        for (double& element : directions_.back()) element = sign();
+        for (double& element : directions_.back()) element = signed_uniform();
     }
 }
 
-std::optional<std::string> Projections::obstacle() {
-    Tensor first = record_at(inputs_, 0).output.value();
+std::optional<Projections::Hindrance> Projections::hindrance() {
+    Recording recording = record_function(inputs_);
+    Tensor first = recording.output.value();
     if (first.dtype() != Dtype::float64)
-        return fmt::format("the function gives {}: derivatives are checked in float64", to_string(first.dtype()));
-    if (first.size() == 0) return "the function gives no elements";
-    if (auto element = first_non_finite(first))
-        return fmt::format("the function is not finite at its inputs: {} at element {} of its output", first.at(*element),
-                           *element);
-    if (!same_elements(first, record_at(inputs_, 0).output.value()))
-        return "the function gives another output when it is called again: it is not deterministic";
+        return Hindrance{Obstacle::input_type, fmt::format("the function gives {}: derivatives are checked in float64",
+                                                           to_string(first.dtype()))};
+    if (first.size() == 0) return Hindrance{Obstacle::annihilated, "the function gives no elements"};
+    if (first_non_finite(first)) return why_not_finite(recording);
+    if (!same_elements(first, record_function(inputs_).output.value()))
+        return Hindrance{Obstacle::not_deterministic,
+                         "the function gives another output when it is called again: it is not deterministic"};
     weights_ = Tensor::make<double>(first.shape(), [&](std::span<double> weights) {
-        for (double& weight : weights) weight = sign() * (0.5 + uniform());
+        for (double& weight : weights) weight = signed_uniform();
     });
     return std::nullopt;
 }
 
-Projections::Recording Projections::record_at(const std::vector<Tensor>& point, int order) const {
+Projections::Hindrance Projections::why_not_finite(const Recording& recording) const {
+    std::vector<std::optional<std::size_t>> reached_by(tape_.size());
+    for (std::size_t i = 0; i < recording.inputs.size(); ++i)
+        reached_by[static_cast<std::size_t>(recording.inputs[i].id())] = i;
+    for (NodeId id : nodes_behind({&recording.output, 1})) {
+        const Node& node = tape_.node(id);
+        std::optional<std::size_t>& input = reached_by[static_cast<std::size_t>(id)];
+        for (NodeId operand : node.inputs)
+            if (!input) input = reached_by[static_cast<std::size_t>(operand)];
+        Tensor value = tape_.var(id).value();
+        std::optional<std::int64_t> element = first_non_finite(value);
+        if (!element) continue;
+        double result = value.at(*element);
+        if (std::isnan(result)) result = NAN; // of no sign
+        std::string what = fmt::format("{} ({}) gives {} at element {}", node.op->name, place_of(tape_, node), result,
+                                       *element);
+        if (node.inputs.size() == 1)
+            if (Tensor from = tape_.var(node.inputs[0]).value(); from.size() == value.size())
+                what += fmt::format(", from {}", from.at(*element));
+        if (!input) return {Obstacle::not_finite, "the function is not finite: " + what};
+        if (std::isnan(result))
+            return {Obstacle::outside_domain, fmt::format("input {} lies outside the domain: {}", *input, what)};
+        return {Obstacle::not_finite, fmt::format("the function is not finite at input {}: {}", *input, what)};
+    }
+    return {Obstacle::not_finite, "the function is not finite at its inputs"};
+}
+
+void Projections::select_output(std::int64_t element) {
+    weights_ = Tensor::make<double>(weights_.shape(), [&](std::span<double> weights) {
+        std::ranges::fill(weights, 0);
+        weights[static_cast<std::size_t>(element)] = 1;
+    });
+}
+
+Projections::Recording Projections::record_function(const std::vector<Tensor>& point) const {
     tape_.clear();
     Recording recording;
     for (const Tensor& input : point) recording.inputs.push_back(tape_.variable(input));
     recording.output = function_(recording.inputs);
-    if (order == 0) return recording;
+    return recording;
+}
+
+Projections::Recording Projections::record_at(const std::vector<Tensor>& point, int order) const {
+    Recording recording = record_function(point);
     if (!(recording.output.type() == weights_.type()))
         throw ShapeError(fmt::format("check_gradients: the function gives {} at its inputs, and {} close to them",
                                      to_string(weights_.type()), to_string(recording.output.type())));
-    recording.phis.push_back(sum(recording.output * tape_.constant(weights_)));
-    for (int k = 1; k < order; ++k) {
-        std::vector<Var> slopes = gradients(recording.phis.back(), recording.inputs);
-        Var phi;
-        for (std::size_t i = 0; i < slopes.size(); ++i) {
-            Var term = sum(slopes[i] * tape_.constant(tangents_[static_cast<std::size_t>(k - 1)][i]));
-            phi = phi ? phi + term : term;
-        }
-        recording.phis.push_back(phi);
-    }
+    recording.phi = nest(recording, DerivativeMode::reverse, order - 1, order - 1, {});
     return recording;
+}
+
+Tensor Projections::tangent(int level, std::size_t input, std::optional<std::size_t> only) const {
+    const Tensor& tangent = tangents_[static_cast<std::size_t>(level)][input];
+    return only && *only != input ? Tensor::full(tangent.shape(), 0, Dtype::float64) : tangent;
+}
+
+Var Projections::nest(const Recording& recording, DerivativeMode mode, int order, int levels,
+                      std::optional<std::size_t> only) const {
+    Var value = recording.output;
+    bool projected = false;
+    auto project = [&] {
+        if (!projected) value = sum(value * tape_.constant(weights_));
+        projected = true;
+    };
+    for (int level = 0; level < levels; ++level) {
+        std::vector<Var> tangents;
+        for (std::size_t i = 0; i < inputs_.size(); ++i)
+            tangents.push_back(tape_.constant(tangent(level, i, level == order - 1 ? only : std::nullopt)));
+        if (in_reverse(mode, level, order)) {
+            project();
+            std::vector<Var> slopes = gradients(value, recording.inputs);
+            value = Var();
+            for (std::size_t i = 0; i < slopes.size(); ++i) {
+                Var term = sum(slopes[i] * tangents[i]);
+                value = value ? value + term : term;
+            }
+        } else {
+            value = jvp(value, recording.inputs, tangents);
+        }
+    }
+    project();
+    return value;
 }
 
 Projections::Point Projections::derivatives(int order) const {
     Recording recording = record_at(inputs_, order);
     Point point;
-    point.value = recording.phis.back().item();
+    point.value = recording.phi.item();
     if (order == 1) {
         point.scale = sum_of_absolute_products(recording.output.value(), weights_);
     } else {
-        std::vector<Var> slopes = gradients(recording.phis[static_cast<std::size_t>(order - 2)], recording.inputs);
+        Var before = nest(recording, DerivativeMode::reverse, order - 2, order - 2, {});
+        std::vector<Var> slopes = gradients(before, recording.inputs);
         for (std::size_t i = 0; i < slopes.size(); ++i)
             point.scale += sum_of_absolute_products(slopes[i].value(), tangents_[static_cast<std::size_t>(order - 2)][i]);
     }
-    for (Var slope : gradients(recording.phis.back(), recording.inputs)) point.gradient.push_back(slope.value());
+    for (Var slope : gradients(recording.phi, recording.inputs)) point.gradient.push_back(slope.value());
     return point;
 }
 
@@ -127,6 +237,7 @@ double Projections::Point::largest_gradient(std::size_t input) const {
 double Projections::Point::along(std::size_t input, const std::vector<double>& direction, std::int64_t begin,
                                  std::int64_t end) const {
     std::span<const double> elements = gradient[input].elements<double>();
+    if (end == begin + 1) return elements[static_cast<std::size_t>(begin)];
     double sum = 0;
     for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
         sum += elements[i] * direction[i];
@@ -136,42 +247,47 @@ double Projections::Point::along(std::size_t input, const std::vector<double>& d
 double Projections::moved(int order, std::size_t input, std::int64_t begin, std::int64_t end, double distance) const {
     std::vector<Tensor> point = inputs_;
     point[input] = moved_tensor(inputs_[input], directions_[input], begin, end, distance);
-    return record_at(point, order).phis.back().item();
+    return record_at(point, order).phi.item();
 }
 
-double Projections::moved_all(int order, double share) const {
+Projections::Recording Projections::record_moved(int order, double share) const {
     std::vector<Tensor> point;
     for (std::size_t i = 0; i < inputs_.size(); ++i)
         point.push_back(moved_tensor(inputs_[i], directions_[i], 0, size(i), share * scales_[i]));
-    return record_at(point, order).phis.back().item();
+    return record_at(point, order);
 }
 
-Projections::Forward Projections::forward(int order, std::optional<std::size_t> only) const {
-    Recording recording = record_at(inputs_, order);
-    const std::vector<Tensor>& last = tangents_[static_cast<std::size_t>(order - 1)];
-    std::vector<Var> slopes = gradients(recording.phis.back(), recording.inputs);
-    Forward result{0, 0, 0};
-    for (std::size_t i = 0; i < slopes.size(); ++i) {
-        if (only && *only != i) continue;
-        Tensor slope = slopes[i].value();
-        for (std::int64_t k = 0; k < slope.size(); ++k) result.expected += slope.at(k) * last[i].at(k);
-        result.scale += sum_of_absolute_products(slope, last[i]);
-    }
+double Projections::moved_all(int order, double share) const { return record_moved(order, share).phi.item(); }
 
-    Var moving = recording.output;
-    for (int k = 0; k < order; ++k) {
-        std::vector<Var> tangents;
-        for (std::size_t i = 0; i < inputs_.size(); ++i) {
-            const Tensor& tangent = tangents_[static_cast<std::size_t>(k)][i];
-            bool still = k == order - 1 && only && *only != i;
-            tangents.push_back(tape_.constant(still ? Tensor::full(tangent.shape(), 0, Dtype::float64) : tangent));
-        }
-        moving = jvp(moving, recording.inputs, tangents);
+Projections::Nested Projections::nested(DerivativeMode mode, int order, std::optional<std::size_t> only) const {
+    Recording recording = record_function(inputs_);
+    double value = nest(recording, mode, order, order, only).item(), scale = std::abs(value);
+    if (mode == DerivativeMode::reverse) {
+        std::vector<Var> slopes = gradients(nest(recording, mode, order, order - 1, {}), recording.inputs);
+        for (std::size_t i = 0; i < slopes.size(); ++i)
+            scale += sum_of_absolute_products(slopes[i].value(), tangent(order - 1, i, only));
     }
-    Tensor moved = moving.value();
-    for (std::int64_t k = 0; k < moved.size(); ++k) result.got += moved.at(k) * weights_.at(k);
-    result.scale += sum_of_absolute_products(moved, weights_);
-    return result;
+    return {value, scale};
+}
+
+double Projections::moved_nested(DerivativeMode mode, int order, std::optional<std::size_t> only,
+                                 double distance) const {
+    std::vector<Tensor> point;
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+        std::span<const double> along = tangents_[static_cast<std::size_t>(order - 1)][i].elements<double>();
+        point.push_back(Tensor::make<double>(inputs_[i].shape(), [&](std::span<double> elements) {
+            std::ranges::copy(inputs_[i].elements<double>(), elements.begin());
+            if (!only || *only == i)
+                for (std::size_t k = 0; k < elements.size(); ++k) elements[k] += distance * along[k];
+        }));
+    }
+    return nest(record_function(point), mode, order, order - 1, {}).item();
+}
+
+bool Projections::strains_range(int order) const {
+    Recording recording = record_at(inputs_, order);
+    std::vector<Var> slopes = gradients(recording.phi, recording.inputs);
+    return std::ranges::any_of(nodes_behind(slopes), [&](NodeId id) { return strains(tape_.var(id).value()); });
 }
 
 } // namespace cotape

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -11,14 +12,26 @@
 
 namespace cotape {
 
+/// The nodes that `vars` of one tape are computed from, themselves included, in recording order.
+std::vector<NodeId> nodes_behind(std::span<const Var> vars);
+
 /// The numbers that check_gradients compares: phi_1 = sum(w * function(x)) and phi_{k+1} = sum(v_k * gradient of phi_k),
 /// for random w and v_k, at the inputs and at points around them.
 class Projections {
   public:
     Projections(const CheckedFunction& function, const std::vector<Tensor>& inputs, std::uint64_t seed);
 
-    /// What keeps the function from being checked at all, if anything.
-    std::optional<std::string> obstacle();
+    /// What keeps a function from being checked, and in words.
+    struct Hindrance {
+        Obstacle obstacle;
+        std::string reason;
+    };
+    /// What keeps the function from being checked at all, if anything. Comes first: it draws w.
+    std::optional<Hindrance> hindrance();
+
+    /// How many elements the function gives; and `w` becomes 1 at one of them, 0 elsewhere.
+    std::int64_t output_size() const { return weights_.size(); }
+    void select_output(std::int64_t element);
 
     /// phi_k at the inputs, and its gradient.
     struct Point {
@@ -32,36 +45,60 @@ class Projections {
     };
     Point derivatives(int order) const;
 
-    /// phi_k with elements [begin, end) of one input moved by `distance` along the input's direction.
+    /// phi_k with elements [begin, end) of one input moved by `distance` along the input's direction, or one element by
+    /// `distance` itself.
     double moved(int order, std::size_t input, std::int64_t begin, std::int64_t end, double distance) const;
     /// phi_k with every input moved along its direction by `share` of its scale.
     double moved_all(int order, double share) const;
 
-    /// The k-th nested jvp of the function, projected on w, and the same number from reverse mode: phi_{k+1}. With
+    /// phi_{order + 1} by derivatives nested as `mode` says, and the sum of the absolute terms of the last product. With
     /// `only`, the last tangent is that input's alone.
-    struct Forward {
-        double got, expected, scale;
+    struct Nested {
+        double value, scale;
     };
-    Forward forward(int order, std::optional<std::size_t> only) const;
+    Nested nested(DerivativeMode mode, int order, std::optional<std::size_t> only = {}) const;
+    /// The first order - 1 of those derivatives, with the inputs moved by `distance` along their last tangents: its slope
+    /// at 0 is what `nested` should be.
+    double moved_nested(DerivativeMode mode, int order, std::optional<std::size_t> only, double distance) const;
 
-    /// Random signs, one for each element of an input.
+    /// Whether numbers on the way to the gradient of phi_k are so small or so large that their products may leave the
+    /// range of float64.
+    bool strains_range(int order) const;
+
+    /// phi_k on the tape, recorded anew at `point`.
+    struct Recording {
+        std::vector<Var> inputs;
+        Var output;
+        Var phi;
+    };
+    /// At the inputs, for a look at the nodes; the next recording ends it.
+    Recording record(int order) const { return record_at(inputs_, order); }
+    /// As `record`, with every input moved along its direction by `share` of its scale.
+    Recording record_moved(int order, double share) const;
+    const Tensor& weights() const { return weights_; }
+
+    /// Random numbers between 0.5 and 1.5 in absolute value, one for each element of an input.
     const std::vector<double>& direction(std::size_t input) const { return directions_[input]; }
     void draw_directions();
 
     std::int64_t size(std::size_t input) const { return inputs_[input].size(); }
     /// The largest element's absolute value; 1 where all are 0.
     double scale(std::size_t input) const { return scales_[input]; }
+    /// The size of the tangents v_k, as the largest share of their input's scale: 1, but where the scale is so small or
+    /// so large that products of tangents would leave the range of float64.
+    double tangent_share() const;
 
   private:
-    /// The phis up to `order` on the tape, recorded anew at `point`; `phis[k - 1]` is phi_k.
-    struct Recording {
-        std::vector<Var> inputs;
-        Var output;
-        std::vector<Var> phis;
-    };
     Recording record_at(const std::vector<Tensor>& point, int order) const;
+    Recording record_function(const std::vector<Tensor>& point) const;
+    /// The value after `levels` of the `order` derivatives that `mode` nests: a scalar once one of them is in reverse.
+    Var nest(const Recording& recording, DerivativeMode mode, int order, int levels,
+             std::optional<std::size_t> only) const;
+    /// The last tangents: of one input alone where `only` is given.
+    Tensor tangent(int level, std::size_t input, std::optional<std::size_t> only) const;
+    Hindrance why_not_finite(const Recording& recording) const;
     double uniform();
-    double sign() { return random_() & 1 ? 1 : -1; }
+    double signed_uniform() { return random_() & 1 ? 0.5 + uniform() : -0.5 - uniform(); }
 
     CheckedFunction function_;
     std::vector<Tensor> inputs_;
@@ -73,6 +110,5 @@ class Projections {
     Tensor weights_;
     mutable Tape tape_;
 };
-
 
 } // namespace cotape

@@ -53,8 +53,8 @@ TEST_SUITE("ops") {
         INFO(to_string(report));
         CHECK(report);
         REQUIRE(report.orders.size() == 4);
-        // 10 + 2 + 2 elements and the forward derivative.
-        for (const GradientOrderSummary& order : report.orders) CHECK(order.comparisons == 15);
+        // 10 + 2 + 2 elements and the forward derivative; from order 2 on also the two mixed ones.
+        for (const GradientOrderSummary& order : report.orders) CHECK(order.comparisons == (order.order == 1 ? 15 : 17));
         CHECK(report.orders[0].resolution < 1e-8);
         CHECK(report.findings.empty());
         CHECK(report.reason.empty());
@@ -144,14 +144,15 @@ TEST_SUITE("ops") {
         CHECK(report.reason == "input 0 is not finite: nan at element 1");
         report = check_gradients([](const Vars& x) { return log(x[0]); }, {Tensor::of<double>({2}, {1, 0})});
         CHECK(report.verdict == Verdict::inconclusive);
-        CHECK(report.reason == "the function is not finite at its inputs: -inf at element 1 of its output");
+        CHECK(report.reason == "the function is not finite at input 0: log (gradient_check_test.cpp:145) gives -inf at element 1, from 0");
     }
 
     TEST_CASE("a gradient check at the border of the domain is inconclusive") {
         GradientCheckReport report =
             check_gradients([](const Vars& x) { return sqrt(x[0]); }, {Tensor::of<double>({2}, {1, 0})});
         CHECK(report.verdict == Verdict::inconclusive);
-        CHECK(report.reason == "order 1, input 0, element 1: the function is not finite within the smallest step");
+        CHECK(report.reason == "order 1, input 0, element 1: the function is not finite within the smallest step: a border of its "
+                               "domain");
     }
 
     TEST_CASE("a gradient that is NaN where the function is smooth fails") {
@@ -241,16 +242,24 @@ TEST_SUITE("ops") {
         CHECK_THROWS_WITH_AS(check_gradients(identity, {Tensor()}), "check_gradients: input 0 is empty", ValueError);
     }
 
-    TEST_CASE("a report prints its verdict, its reason and its findings") {
+    TEST_CASE("a report prints its verdict, its reason, what was compared, and what is wrong") {
         GradientCheckReport report;
         CHECK(to_string(report) == "gradient check: pass");
-        report = {Verdict::fail,
-                  "the gradient is wrong at order 2, input 1",
-                  {{.order = 2, .input = 1, .element = 3, .got = 0.5, .expected = 0.25, .error = 0.25, .bound = 1e-9}},
-                  {{.order = 1, .comparisons = 7, .worst_error = 0.125, .resolution = 1e-10}}};
-        CHECK(to_string(report) == "gradient check: fail: the gradient is wrong at order 2, input 1\n"
-                                   "  order 1: 7 comparisons, worst error 0.12 of its bound, resolution 1e-10\n"
-                                   "  gradient, order 2, input 1, element 3: got 0.5, expected 0.25, error 0.25, "
-                                   "bound 1e-09");
+        report = {.verdict = Verdict::fail,
+                  .reason = "the gradient is wrong at order 2, input 1",
+                  .findings = {{.order = 2, .input = 1, .element = 3, .got = 0.5, .expected = 0.25, .error = 0.25, .bound = 1e-9}},
+                  .orders = {{.order = 1, .comparisons = 7, .exact = 2, .worst_error = 0.125, .resolution = 1e-10,
+                              .chance_of_missing = 4e-8}}};
+        report.wrong_rules = {{"cube", "/home/me/net.cpp", 12, "layers.0", report.findings[0], "a factor 2 too many"}};
+        CHECK(to_string(report) ==
+              "gradient check: fail: the gradient is wrong at order 2, input 1\n"
+              "  order  comparisons  exact  worst error / bound  resolution  chance to miss 1 %\n"
+              "      1            7      2                 0.12       1e-10               4e-08\n"
+              "  wrong                 order  input      element             got        expected     error     bound\n"
+              "  reverse                   2      1            3             0.5            0.25      0.25     1e-09\n"
+              "  cube at net.cpp:12 in layers.0: its derivative for input 1 is wrong at order 2\n"
+              "    worst at element 3: got 0.5, expected 0.25 within 1e-09, ratio 2\n"
+              "    looks like a factor 2 too many");
+        CHECK(report.exit_status() == 1);
     }
 }
