@@ -73,7 +73,9 @@ void join_outputs(std::vector<Var>& terms, std::size_t first) {
 /// The cotangents met so far, by node: the only place where they are added up.
 class Accumulator {
   public:
-    Accumulator(NodeId first, NodeId last) : first_(first), entries_(static_cast<std::size_t>(last + 1 - first)) {}
+    /// With `join`, cotangents are summed as their ops offer it.
+    Accumulator(NodeId first, NodeId last, bool join)
+        : first_(first), join_(join), entries_(static_cast<std::size_t>(last + 1 - first)) {}
 
     /// Takes in a cotangent of node `id` that comes from node `user`.
     void add(NodeId id, Var cotangent, NodeId user) {
@@ -111,14 +113,15 @@ class Accumulator {
         NodeId user = -1;
     };
 
-    static Var total(std::vector<Var> terms) {
-        for (std::size_t i = 0; i < terms.size(); ++i) join_outputs(terms, i);
+    Var total(std::vector<Var> terms) const {
+        for (std::size_t i = 0; join_ && i < terms.size(); ++i) join_outputs(terms, i);
         Var sum = terms.front();
         for (std::size_t i = 1; i < terms.size(); ++i) sum = sum + terms[i];
         return sum;
     }
 
     NodeId first_;
+    bool join_;
     std::vector<Entry> entries_;
     std::vector<std::vector<Var>> terms_;
 };
@@ -163,9 +166,8 @@ const Op cotangent_op{
     .kind = OpKind::symbolic,
 };
 
-} // namespace
-
-std::vector<Var> cotangents(std::span<const Var> ys, std::span<const Var> seeds, std::span<const Var> xs) {
+/// The cotangents of xs. Joined sums multiply terms by terms: where `join` is false, each term stays linear in the seeds.
+std::vector<Var> reverse_pass(std::span<const Var> ys, std::span<const Var> seeds, std::span<const Var> xs, bool join) {
     if (ys.empty() || xs.empty()) return std::vector<Var>(xs.size());
     Tape& tape = ys.front().tape();
     NodeId last = 0;
@@ -183,7 +185,7 @@ std::vector<Var> cotangents(std::span<const Var> ys, std::span<const Var> seeds,
 
     Tape::Transaction transaction(tape);
     Dependents dependents(tape, last, xs);
-    Accumulator sums(std::min(dependents.first(), last), last);
+    Accumulator sums(std::min(dependents.first(), last), last, join);
     for (std::size_t i = 0; i < ys.size(); ++i)
         if (dependents.contains(ys[i].id())) sums.add(ys[i].id(), seeds[i], ys[i].id());
     for (NodeId id = last; id >= dependents.first(); --id)
@@ -194,6 +196,12 @@ std::vector<Var> cotangents(std::span<const Var> ys, std::span<const Var> seeds,
     std::vector<Var> result;
     for (Var x : xs) result.push_back(sums.of(x.id()));
     return result;
+}
+
+} // namespace
+
+std::vector<Var> cotangents(std::span<const Var> ys, std::span<const Var> seeds, std::span<const Var> xs) {
+    return reverse_pass(ys, seeds, xs, true);
 }
 
 std::vector<Var> gradients(Var y, std::span<const Var> xs, Var seed) {
@@ -233,7 +241,7 @@ Var jvp(Var y, std::span<const Var> xs, std::span<const Var> tangents) {
     Tape::Transaction transaction(tape);
     DerivativeScope scope(tape, y.id());
     Var cotangent = record(cotangent_op, {y});
-    std::vector<Var> reverse = cotangents({&y, 1}, {&cotangent, 1}, xs);
+    std::vector<Var> reverse = reverse_pass({&y, 1}, {&cotangent, 1}, xs, false);
     std::vector<Var> outputs, seeds;
     for (std::size_t i = 0; i < xs.size(); ++i) {
         if (!reverse[i]) continue;

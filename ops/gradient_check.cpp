@@ -9,34 +9,18 @@
 
 #include <cotape/core/error.hpp>
 #include <cotape/core/tape.hpp>
-#include <cotape/ops/finite_differences.hpp>
 #include <cotape/ops/localization.hpp>
 #include <cotape/ops/projections.hpp>
+#include <cotape/ops/slope_comparison.hpp>
 
 namespace cotape {
 namespace {
 
-/// Steps as shares of an input's scale: the next is tried where the one before meets a kink, a border or too much
-/// curvature. The first is for functions quadratic in the input, whose differences are exact. Each is good to about
-/// noise / step.
-constexpr int step_levels = 5;
-double step_of(int level) { return level == 0 ? 0.5 : std::ldexp(1, -2 - 6 * level); }
-
-/// The sharpest claim "this derivative is right" that is worth making, as a share of the derivative's scale.
-constexpr double needed_resolution = 1e-5;
 /// The error in an element of the Jacobian, as a share of the largest derivative, whose chance of being hidden is stated.
 constexpr double stated_error = 0.01;
-/// A derivative off by more bounds than this is wrong even where a smaller, less sharp step cannot tell.
-constexpr double decisive = 8;
 constexpr double epsilon = 0x1p-52;
 
-/// What a comparison at one place came to.
-struct Outcome {
-    Verdict verdict = Verdict::inconclusive;
-    Obstacle obstacle = Obstacle::none;
-    double expected = 0, bound = 0, scale = 0;
-    bool exact = false;
-};
+using Outcome = SlopeComparison;
 
 const char* words(Obstacle obstacle) {
     if (obstacle == Obstacle::outside_domain)
@@ -90,6 +74,7 @@ class Check {
         natural_scale_ = std::max({natural_scale_, point_.scale, std::isfinite(change) ? change : 0});
         if (asks_for(DerivativeMode::reverse))
             for (std::size_t input = 0; input < levels_.size(); ++input) check_input(order, input);
+        if (asks_for(DerivativeMode::reverse) && report_.findings.empty()) check_beside(order);
         if (!report_.findings.empty()) return;
         for (DerivativeMode mode : options_.modes)
             if (mode == DerivativeMode::forward || (mode != DerivativeMode::reverse && order > 1))
@@ -170,43 +155,35 @@ class Check {
         return true;
     }
 
-    /// Compares `got` with the slope of `line` at 0, which varies over distances of about `length`; `level` is the step to
-    /// begin with, and then the one that served.
+    /// compare_slope with this order's noise; where numbers leave the range of float64 nothing is told.
     Outcome compare(int order, const ScalarFunction& line, double length, double natural, double got, int& level) {
-        std::optional<DerivativeEstimate> refuted;
-        Outcome last;
-        double at_zero = line(0);
-        for (int next = level; next < step_levels; ++next) {
-            DerivativeEstimate estimate = differentiate(line, at_zero, step_of(next) * length, noise_);
-            if (next == 0 && !estimate.exact) continue;
-            if (!estimate.finite) {
-                if (!refuted) last.obstacle = Obstacle::outside_domain;
-                continue;
-            }
-            double scale = std::max(natural, estimate.secant);
-            estimate.bound += 64 * epsilon * scale;
-            bool kink = estimate.kink > needed_resolution * scale;
-            if (kink || estimate.bound > needed_resolution * scale) {
-                if (!refuted) last.obstacle = kink ? Obstacle::kink : Obstacle::rounding;
-                continue;
-            }
-            level = next;
-            bool agrees = std::abs(got - estimate.value) <= estimate.bound;
-            bool confirmed = refuted && std::abs(refuted->value - estimate.value) <= refuted->bound + estimate.bound &&
-                             (!agrees || !(std::abs(got - refuted->value) <= decisive * refuted->bound));
-            if (agrees && !confirmed)
-                return {Verdict::pass, Obstacle::none, estimate.value, estimate.bound, scale, estimate.exact};
-            if (!confirmed) refuted = estimate;
-            if (confirmed || next > 0) // a large step alone may have stepped over something
-                last = {Verdict::fail, Obstacle::none, refuted->value, refuted->bound, scale, refuted->exact};
-            if (confirmed) break;
-            last.obstacle = Obstacle::rounding;
-        }
-        if (last.verdict != Verdict::fail) return last;
-        bool flat = last.expected == 0 && refuted->secant == 0;
-        if ((flat || got == 0 || !std::isfinite(got)) && projections_.strains_range(order))
-            return {Verdict::inconclusive, Obstacle::out_of_range};
-        return last;
+        Outcome outcome = compare_slope(line, length, natural, noise_, got, level);
+        bool suspicious = outcome.flat || got == 0 || !std::isfinite(got);
+        if (outcome.verdict == Verdict::fail && suspicious && projections_.strains_range(order))
+            return {.obstacle = Obstacle::out_of_range};
+        return outcome;
+    }
+
+    /// The gradient at a random point beside the inputs: where factors are 0 at the inputs, a wrong rule may look right.
+    void check_beside(int order) {
+        Projections::Beside beside = projections_.derivatives_beside(order);
+        if (!std::isfinite(beside.value)) return; // beyond the domain
+        double share = projections_.tangent_share(), got = 0;
+        for (double slope : beside.slopes) got += slope;
+        auto compare_along = [&](std::optional<std::size_t> only) {
+            int level = 0;
+            auto line = [&](double t) { return projections_.moved_beside(order, only, t); };
+            return compare(order, line, 1 / share, natural_scale_ * share, only ? beside.slopes[*only] : got, level);
+        };
+        auto add_wrong = [&](std::size_t input, double slope, const Outcome& outcome) {
+            add({DerivativeMode::reverse, order, input, -1, slope, outcome.expected, std::abs(slope - outcome.expected),
+                 outcome.bound});
+        };
+        Outcome all = compare_along({});
+        if (all.verdict == Verdict::inconclusive || summarize(all, got)) return;
+        for (std::size_t input = 0; input < levels_.size(); ++input)
+            if (Outcome one = compare_along(input); one.verdict == Verdict::fail) add_wrong(input, beside.slopes[input], one);
+        if (report_.findings.empty()) add_wrong(0, got, all);
     }
 
     /// Derivatives nested in another mode, of all inputs together, and where they are wrong, of each alone.

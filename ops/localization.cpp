@@ -62,7 +62,7 @@ std::vector<Application> applications(const Projections& projections, int order)
         const Node& node = tape.node(id);
         if (std::ranges::none_of(node.inputs, [&](NodeId input) { return depends[static_cast<std::size_t>(input)]; }))
             continue;
-        depends[static_cast<std::size_t>(id)] = true;
+        depends[static_cast<std::size_t>(id)] = node.op->derivative != nullptr; // what a mask depends on, it masks
         if (node.type.dtype != Dtype::float64 ||
             std::ranges::count_if(tested, [&](NodeId other) { return alike(id, other); }) >= tested_alike)
             continue;

@@ -17,6 +17,8 @@ namespace {
 constexpr int highest_order = 4;
 /// Four tangents of this size, or of its reciprocal, multiply to a number well within the range of float64.
 constexpr double largest_tangent = 0x1p200;
+/// How far beside the inputs, as a share of their scale, derivatives are looked at once more.
+constexpr double beside = 0x1p-7;
 
 /// Elements [begin, end) moved by `distance` along `direction`; a single one by `distance` itself.
 Tensor moved_tensor(const Tensor& tensor, const std::vector<double>& direction, std::int64_t begin, std::int64_t end,
@@ -25,6 +27,13 @@ Tensor moved_tensor(const Tensor& tensor, const std::vector<double>& direction, 
         std::ranges::copy(tensor.elements<double>(), elements.begin());
         for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
             elements[i] += end == begin + 1 ? distance : distance * direction[i];
+    });
+}
+
+Tensor moved_along(const Tensor& tensor, const Tensor& direction, double distance) {
+    return Tensor::make<double>(tensor.shape(), [&](std::span<double> elements) {
+        std::span<const double> from = tensor.elements<double>(), along = direction.elements<double>();
+        for (std::size_t i = 0; i < elements.size(); ++i) elements[i] = from[i] + distance * along[i];
     });
 }
 
@@ -250,11 +259,11 @@ double Projections::moved(int order, std::size_t input, std::int64_t begin, std:
     return record_at(point, order).phi.item();
 }
 
-Projections::Recording Projections::record_moved(int order, double share) const {
+std::vector<Tensor> Projections::moved_inputs(double share) const {
     std::vector<Tensor> point;
     for (std::size_t i = 0; i < inputs_.size(); ++i)
         point.push_back(moved_tensor(inputs_[i], directions_[i], 0, size(i), share * scales_[i]));
-    return record_at(point, order);
+    return point;
 }
 
 double Projections::moved_all(int order, double share) const { return record_moved(order, share).phi.item(); }
@@ -273,21 +282,34 @@ Projections::Nested Projections::nested(DerivativeMode mode, int order, std::opt
 double Projections::moved_nested(DerivativeMode mode, int order, std::optional<std::size_t> only,
                                  double distance) const {
     std::vector<Tensor> point;
-    for (std::size_t i = 0; i < inputs_.size(); ++i) {
-        std::span<const double> along = tangents_[static_cast<std::size_t>(order - 1)][i].elements<double>();
-        point.push_back(Tensor::make<double>(inputs_[i].shape(), [&](std::span<double> elements) {
-            std::ranges::copy(inputs_[i].elements<double>(), elements.begin());
-            if (!only || *only == i)
-                for (std::size_t k = 0; k < elements.size(); ++k) elements[k] += distance * along[k];
-        }));
-    }
+    for (std::size_t i = 0; i < inputs_.size(); ++i)
+        point.push_back(moved_along(inputs_[i], tangent(order - 1, i, only), distance));
     return nest(record_function(point), mode, order, order - 1, {}).item();
+}
+
+Projections::Beside Projections::derivatives_beside(int order) const {
+    Recording recording = record_moved(order, beside);
+    Beside result{recording.phi.item(), {}};
+    std::vector<Var> slopes = gradients(recording.phi, recording.inputs);
+    for (std::size_t i = 0; i < slopes.size(); ++i)
+        result.slopes.push_back(sum(slopes[i] * tape_.constant(tangent(order - 1, i, {}))).item());
+    return result;
+}
+
+double Projections::moved_beside(int order, std::optional<std::size_t> only, double distance) const {
+    std::vector<Tensor> point = moved_inputs(beside);
+    for (std::size_t i = 0; i < point.size(); ++i)
+        if (!only || *only == i) point[i] = moved_along(point[i], tangent(order - 1, i, {}), distance);
+    return record_at(point, order).phi.item();
 }
 
 bool Projections::strains_range(int order) const {
     Recording recording = record_at(inputs_, order);
     std::vector<Var> slopes = gradients(recording.phi, recording.inputs);
-    return std::ranges::any_of(nodes_behind(slopes), [&](NodeId id) { return strains(tape_.var(id).value()); });
+    auto inputs = static_cast<NodeId>(recording.inputs.size()); // they come first; other sources are as they are meant
+    return std::ranges::any_of(nodes_behind(slopes), [&](NodeId id) {
+        return (id < inputs || tape_.node(id).op->kind != OpKind::source) && strains(tape_.var(id).value());
+    });
 }
 
 } // namespace cotape

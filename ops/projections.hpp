@@ -61,6 +61,15 @@ class Projections {
     /// at 0 is what `nested` should be.
     double moved_nested(DerivativeMode mode, int order, std::optional<std::size_t> only, double distance) const;
 
+    /// phi_k and its gradient's product with each v_k, at a random point beside the inputs.
+    struct Beside {
+        double value = 0;
+        std::vector<double> slopes;
+    };
+    Beside derivatives_beside(int order) const;
+    /// phi_k as the inputs, or `only` one of them, move by `distance` along v_k from there.
+    double moved_beside(int order, std::optional<std::size_t> only, double distance) const;
+
     /// Whether numbers on the way to the gradient of phi_k are so small or so large that their products may leave the
     /// range of float64.
     bool strains_range(int order) const;
@@ -74,7 +83,7 @@ class Projections {
     /// At the inputs, for a look at the nodes; the next recording ends it.
     Recording record(int order) const { return record_at(inputs_, order); }
     /// As `record`, with every input moved along its direction by `share` of its scale.
-    Recording record_moved(int order, double share) const;
+    Recording record_moved(int order, double share) const { return record_at(moved_inputs(share), order); }
     const Tensor& weights() const { return weights_; }
 
     /// Random numbers between 0.5 and 1.5 in absolute value, one for each element of an input.
@@ -90,6 +99,7 @@ class Projections {
 
   private:
     Recording record_at(const std::vector<Tensor>& point, int order) const;
+    std::vector<Tensor> moved_inputs(double share) const;
     Recording record_function(const std::vector<Tensor>& point) const;
     /// The value after `levels` of the `order` derivatives that `mode` nests: a scalar once one of them is in reverse.
     Var nest(const Recording& recording, DerivativeMode mode, int order, int levels,

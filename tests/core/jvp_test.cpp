@@ -11,6 +11,7 @@
 #include <cotape/ops/exponential.hpp>
 #include <cotape/ops/matmul.hpp>
 #include <cotape/ops/reductions.hpp>
+#include <cotape/ops/shaping.hpp>
 
 using namespace cotape;
 
@@ -120,5 +121,20 @@ TEST_SUITE("core") {
                              "jvp: the tangent must be float32 [2], got float32 [3]", ShapeError);
         CHECK_THROWS_WITH_AS(jvp(y, x, tape.variable(Tensor::full({2}, 1, Dtype::float64))),
                              "jvp: the tangent must be float32 [2], got float64 [2]", DtypeError);
+    }
+
+    TEST_CASE("the gradient of a product, seeded with the product itself, has a jvp") {
+        Tape tape;
+        auto matrix = [&](const Shape& shape, double first) {
+            return tape.variable(Tensor::make<double>(shape, [&](std::span<double> elements) {
+                for (std::size_t i = 0; i < elements.size(); ++i) elements[i] = first + static_cast<double>(i);
+            }));
+        };
+        Var x = matrix({2, 3}, 1), w = matrix({3, 2}, 2), v = matrix({3, 2}, -1);
+        Var y = matmul(x, w);
+        Var slope = gradients(y, {w}, y)[0]; // transpose(x) x w
+        Tensor moved = jvp(slope, w, v).value(), expected = matmul(transpose(x), matmul(x, v)).value();
+        for (std::int64_t i = 0; i < moved.size(); ++i) CHECK(moved.at(i) == expected.at(i));
+        CHECK(std::isfinite(jvp(sum(slope), std::vector<Var>{x, w}, std::vector<Var>{x, v}).item()));
     }
 }

@@ -33,6 +33,7 @@ PRIVATE_HEADERS = {
     'ops/reduction.hpp',
     'ops/reduction_kernel.hpp',
     'ops/sliding_axis.hpp',
+    'ops/slope_comparison.hpp',
     'ops/strided_copy.hpp',
     'ops/vector_math.hpp',
 }
