@@ -6,89 +6,18 @@
 
 #include <cotape/core/broadcast_reader.hpp>
 #include <cotape/core/buffer_pool.hpp>
-#include <cotape/core/dispatch.hpp>
+#include <cotape/core/fold_walk.hpp>
 
 namespace cotape {
 namespace {
 
 constexpr std::int64_t longest_tile = 1024;
+/// Tiles that folds take in at a time: their state is read and written once for so many rows.
+constexpr std::int64_t tiles_of_visit = 8;
 constexpr std::int64_t least_chunk = 32 * 1024;
 constexpr std::int64_t most_chunks = 32;
 /// Rows that each chunk folds at least, lest joining the folds cost as much as folding.
 constexpr std::int64_t least_rows = 64;
-
-/// How the elements of a space go into the outputs of a fold over some of its axes.
-class FoldWalk {
-  public:
-    FoldWalk(const GroupFold& fold, const Shape& space) : fold_(&fold) {
-        std::int64_t outputs = 1;
-        for (std::size_t i = space.size(); i-- > 0;) {
-            bool reduced = std::ranges::find(fold.axes, static_cast<std::int64_t>(i)) != fold.axes.end();
-            if (reduced) reduced_count_ *= space[i];
-            if (space[i] == 1) continue;
-            if (!axes_.empty() && axes_.back().reduced == reduced)
-                axes_.back().extent *= space[i];
-            else
-                axes_.push_back({space[i], outputs, reduced});
-            if (!reduced) outputs *= space[i];
-        }
-        if (axes_.empty()) axes_.push_back({1, 1, true});
-        outputs_ = outputs;
-    }
-
-    std::size_t state_size() const { return static_cast<std::size_t>(fold_->kernel->planes * outputs_); }
-    /// Chunks must begin at multiples of this.
-    std::int64_t row() const { return axes_[0].reduced ? 1 : axes_[0].extent; }
-    /// How many elements at a time go into one output, or into as many neighbours.
-    std::int64_t run() const { return axes_[0].extent; }
-
-    void take(const std::byte* elements, std::int64_t begin, std::int64_t count, Dtype dtype, double* state) const {
-        const Axis& inner = axes_[0];
-        std::size_t element_size = size_of(dtype);
-        while (count > 0) {
-            std::int64_t within = begin % inner.extent, outer = begin / inner.extent, output = 0;
-            for (std::size_t i = 1; i < axes_.size(); ++i) {
-                if (!axes_[i].reduced) output += outer % axes_[i].extent * axes_[i].output_stride;
-                outer /= axes_[i].extent;
-            }
-            std::int64_t length = std::min(count, inner.extent - within);
-            if (inner.reduced) {
-                fold_->kernel->take_run(elements, dtype, length, state + output, outputs_);
-            } else {
-                std::int64_t rows = within == 0 && axes_.size() == 2 ? std::max<std::int64_t>(1, count / length) : 1;
-                fold_->kernel->take_rows(elements, dtype, rows, length, state + output + within, outputs_);
-                length *= rows;
-            }
-            elements += static_cast<std::size_t>(length) * element_size;
-            begin += length;
-            count -= length;
-        }
-    }
-
-    Tensor finish(double* states, std::int64_t chunks, const Type& type) const {
-        for (std::int64_t chunk = 1; chunk < chunks; ++chunk)
-            fold_->kernel->join(states, states + chunk * static_cast<std::int64_t>(state_size()), outputs_, outputs_);
-        fold_->kernel->finish(states, outputs_, outputs_, reduced_count_);
-        MutableTensor result(type);
-        visit_floating(type.dtype, [&]<class T>(T) {
-            std::transform(states, states + outputs_, result.elements<T>().begin(),
-                           [](double value) { return static_cast<T>(value); });
-        });
-        return std::move(result).freeze();
-    }
-
-    const GroupFold& fold() const { return *fold_; }
-
-  private:
-    struct Axis {
-        std::int64_t extent;
-        std::int64_t output_stride;
-        bool reduced;
-    };
-    const GroupFold* fold_;
-    SmallVector<Axis, 4> axes_; // innermost first
-    std::int64_t outputs_ = 1, reduced_count_ = 1;
-};
 
 /// One run of a group over its whole space.
 class GroupRun {
@@ -98,8 +27,9 @@ class GroupRun {
           count_(element_count(group.space.shape)) {
         std::int64_t row = 1, run = count_;
         for (const GroupFold& fold : group.folds) {
+            if (includer_of(fold)) continue;
             walks_.emplace_back(fold, group.space.shape);
-            row = std::max(row, walks_.back().row());
+            if (!walks_.back().run_is_reduced()) row = std::max(row, walks_.back().run());
             run = std::min(run, walks_.back().run());
         }
         for (const GroupLoad& load : group.loads)
@@ -114,6 +44,10 @@ class GroupRun {
         else
             tile_ = (run_ - 1) / ((run_ + longest_tile - 1) / longest_tile) + 1;
         tile_ = std::max<std::int64_t>(1, std::min(tile_, count_));
+        by_columns_ = run_ > tile_ && std::ranges::all_of(walks_, [&](const FoldWalk& walk) {
+            return walk.folds_rows() && walk.run() == run_;
+        });
+        if (!walks_.empty()) visit_ = tiles_of_visit;
         std::int64_t wanted = std::max({least_chunk, (count_ + most_chunks - 1) / most_chunks, least_rows * row});
         row = std::max(row, run_);
         chunk_ = (wanted + row - 1) / row * row;
@@ -121,7 +55,7 @@ class GroupRun {
         for (const FoldWalk& walk : walks_) {
             std::size_t size = walk.state_size() * static_cast<std::size_t>(chunks_);
             states_.push_back(allocate_buffer(size * sizeof(double)));
-            std::fill_n(state_of(states_.size() - 1), size, 0.0);
+            std::fill_n(state_of(states_.size() - 1), size, walk.fold().kernel->start);
         }
     }
 
@@ -148,9 +82,12 @@ class GroupRun {
         std::size_t next = 0;
         for (const GroupStep& step : group_.steps)
             if (step.store >= 0) tape_.set_computed(step.store, std::move(stored_[next++]).freeze());
-        for (std::size_t i = 0; i < walks_.size(); ++i) {
-            NodeId node = walks_[i].fold().node;
-            tape_.set_computed(node, walks_[i].finish(state_of(i), chunks_, tape_.node(node).type));
+        for (std::size_t i = 0; i < walks_.size(); ++i) walks_[i].join(state_of(i), chunks_);
+        for (const GroupFold& fold : group_.folds) {
+            const GroupFold* includer = includer_of(fold);
+            std::size_t i = 0;
+            while (&walks_[i].fold() != (includer ? includer : &fold)) ++i;
+            tape_.set_computed(fold.node, walks_[i].finish(fold, state_of(i), tape_.node(fold.node).type));
         }
     }
 
@@ -159,37 +96,73 @@ class GroupRun {
     class Worker {
       public:
         explicit Worker(GroupRun& run)
-            : run_(run), operands_(run.group_.loads.size() + static_cast<std::size_t>(run.group_.stores + run.group_.slots)) {
+            : run_(run), operands_(run.first_slot() + static_cast<std::size_t>(run.group_.slots)), folded_(run.walks_.size()) {
             const Group& group = run.group_;
             for (const GroupLoad& load : group.loads)
                 if (!load.in_place) {
                     readers_.emplace_back(run.tape_.computed(load.node), group.space.shape);
                     readers_.back().reserve(run.tile_); // a tile that does not fit would throw in a parallel region
                 }
-            std::size_t tile_bytes = (static_cast<std::size_t>(run.tile_) * run.element_size_ + 63) / 64 * 64;
-            scratch_ = allocate_buffer(tile_bytes * static_cast<std::size_t>(group.slots));
-            for (std::size_t slot = 0; slot < static_cast<std::size_t>(group.slots); ++slot)
-                operands_[group.loads.size() + static_cast<std::size_t>(group.stores) + slot] = scratch_.get() + slot * tile_bytes;
+            std::size_t tile_bytes = (static_cast<std::size_t>(run.tile_) * run.element_size_ + 63) / 64 * 64, size = 0;
+            std::vector<std::size_t> offsets;
+            for (std::size_t operand = run.first_slot(); operand < operands_.size(); ++operand) {
+                offsets.push_back(size);
+                size += tile_bytes * (run.is_folded(operand) ? static_cast<std::size_t>(run.visit_) : 1);
+            }
+            scratch_ = allocate_buffer(size);
+            for (std::size_t operand = run.first_slot(); operand < operands_.size(); ++operand) {
+                operands_[operand] = scratch_.get() + offsets[operand - run.first_slot()];
+                if (run.is_folded(operand)) kept_.push_back({operand, operands_[operand]});
+            }
         }
 
         void run(std::int64_t chunk) {
             std::int64_t end = std::min(run_.count_, (chunk + 1) * run_.chunk_);
-            for (std::int64_t begin = chunk * run_.chunk_, count = 0; begin < end; begin += count) {
-                count = std::min(run_.tile_, end - begin);
-                if (run_.run_ > run_.tile_) count = std::min(count, run_.run_ - begin % run_.run_); // stay within a run
-                run_tile(begin, count, chunk);
-            }
+            for (std::int64_t begin = chunk * run_.chunk_; begin < end;)
+                begin += run_.by_columns_ ? visit_rows(begin, end, chunk) : visit_run(begin, end, chunk);
         }
 
       private:
-        void run_tile(std::int64_t begin, std::int64_t count, std::int64_t chunk) {
+        /// Consecutive tiles. Returns how many elements they have.
+        std::int64_t visit_run(std::int64_t begin, std::int64_t end, std::int64_t chunk) {
+            end = std::min(end, begin + run_.visit_ * run_.tile_);
+            for (std::int64_t at = begin, count = 0; at < end; at += count) {
+                count = std::min(run_.tile_, end - at);
+                if (run_.run_ > run_.tile_) count = std::min(count, run_.run_ - at % run_.run_); // stay within a run
+                run_tile(at, count, at - begin);
+            }
+            for (std::size_t i = 0; i < run_.walks_.size(); ++i)
+                run_.walks_[i].take(folded_[i], begin, end - begin, run_.group_.space.dtype, run_.state_of(i, chunk));
+            return end - begin;
+        }
+
+        /// Tiles of a few rows that are longer than a tile, column by column.
+        std::int64_t visit_rows(std::int64_t begin, std::int64_t end, std::int64_t chunk) {
+            std::int64_t rows = std::min(run_.visit_, (end - begin) / run_.run_);
+            for (std::int64_t column = 0; column < run_.run_; column += run_.tile_) {
+                std::int64_t width = std::min(run_.tile_, run_.run_ - column);
+                for (std::int64_t row = 0; row < rows; ++row)
+                    run_tile(begin + row * run_.run_ + column, width, row * run_.tile_);
+                for (std::size_t i = 0; i < run_.walks_.size(); ++i) {
+                    std::size_t operand = static_cast<std::size_t>(run_.walks_[i].fold().operand);
+                    bool in_scratch = std::ranges::find(kept_, operand, &Kept::operand) != kept_.end();
+                    run_.walks_[i].take_rows(folded_[i], {rows, width, in_scratch ? run_.tile_ : run_.run_}, column,
+                                             run_.group_.space.dtype, run_.state_of(i, chunk));
+                }
+            }
+            return rows * run_.run_;
+        }
+
+        /// Runs all steps for one tile, which is at `within` of what is visited.
+        void run_tile(std::int64_t begin, std::int64_t count, std::int64_t within) {
             const Group& group = run_.group_;
             std::size_t offset = static_cast<std::size_t>(begin) * run_.element_size_, reader = 0, stored = 0;
             for (std::size_t i = 0; i < group.loads.size(); ++i)
-                operands_[i] = group.loads[i].in_place
-                                   ? const_cast<std::byte*>(run_.loaded_[i]) + offset
-                                   : const_cast<std::byte*>(
-                                         static_cast<const std::byte*>(readers_[reader++].read(begin, count)));
+                operands_[i] = const_cast<std::byte*>(
+                    group.loads[i].in_place ? run_.loaded_[i] + offset
+                                            : static_cast<const std::byte*>(readers_[reader++].read(begin, count)));
+            for (const Kept& kept : kept_)
+                operands_[kept.operand] = kept.begin + static_cast<std::size_t>(within) * run_.element_size_;
             const void* inputs[most_step_operands];
             for (const GroupStep& step : group.steps) {
                 std::byte*& result = operands_[static_cast<std::size_t>(step.result)];
@@ -198,17 +171,24 @@ class GroupRun {
                     inputs[i] = operands_[static_cast<std::size_t>(step.operands[i])];
                 step.kernel(inputs, result, static_cast<std::size_t>(count));
             }
-            for (std::size_t i = 0; i < run_.walks_.size(); ++i) {
-                const FoldWalk& walk = run_.walks_[i];
-                walk.take(operands_[static_cast<std::size_t>(walk.fold().operand)], begin, count, group.space.dtype,
-                          run_.state_of(i) + static_cast<std::size_t>(chunk) * walk.state_size());
-            }
+            if (within == 0)
+                for (std::size_t i = 0; i < folded_.size(); ++i)
+                    folded_[i] = operands_[static_cast<std::size_t>(run_.walks_[i].fold().operand)];
         }
+
+        /// Scratch that holds a value for all tiles of a visit, until folds take it in.
+        struct Kept {
+            std::size_t operand;
+            std::byte* begin;
+        };
 
         GroupRun& run_;
         std::vector<std::byte*> operands_;
         std::vector<BroadcastReader> readers_;
         std::shared_ptr<std::byte> scratch_;
+        std::vector<Kept> kept_;
+        /// Where the operand of each fold begins in what is visited.
+        std::vector<const std::byte*> folded_;
     };
 
     /// Memory for what `step` stores: that of the load that it may overwrite, where only those known of hold it.
@@ -225,13 +205,35 @@ class GroupRun {
         return MutableTensor(type);
     }
 
-    double* state_of(std::size_t fold) const { return reinterpret_cast<double*>(states_[fold].get()); }
+    /// The fold of the same elements whose state holds the result of `fold` as well, if there is one.
+    const GroupFold* includer_of(const GroupFold& fold) const {
+        auto found = std::ranges::find_if(group_.folds, [&](const GroupFold& other) {
+            return other.kernel == fold.kernel->within && other.operand == fold.operand && other.axes == fold.axes;
+        });
+        return found == group_.folds.end() ? nullptr : &*found;
+    }
+
+    std::size_t first_slot() const { return group_.loads.size() + static_cast<std::size_t>(group_.stores); }
+
+    /// Whether folds read a slot of scratch: it must then be there for the whole visit.
+    bool is_folded(std::size_t slot) const {
+        return std::ranges::any_of(group_.folds, [&](const GroupFold& fold) {
+            return static_cast<std::size_t>(fold.operand) == slot;
+        });
+    }
+
+    double* state_of(std::size_t walk, std::int64_t chunk = 0) const {
+        return reinterpret_cast<double*>(states_[walk].get()) + static_cast<std::size_t>(chunk) * walks_[walk].state_size();
+    }
 
     Tape& tape_;
     const Group& group_;
     std::size_t element_size_;
     /// The space, the tiles and chunks it is cut into, and the longest stretch that all loads and folds take as one.
     std::int64_t count_, tile_ = 1, chunk_ = 1, chunks_ = 1, run_ = 1;
+    /// How many tiles folds take in at a time: of as many rows, or else consecutive ones.
+    std::int64_t visit_ = 1;
+    bool by_columns_ = false;
     std::vector<const std::byte*> loaded_;
     std::vector<MutableTensor> stored_;
     std::vector<FoldWalk> walks_;

@@ -50,20 +50,30 @@ enum class OpKind : std::uint8_t {
 /// input does, element on element.
 using TileKernel = void (*)(const void* const* inputs, void* output, std::size_t count);
 
-/// How a reduction to sums takes in its input tile by tile. Its state is `planes` doubles for each output, zero at first,
+/// `count` rows of `width` consecutive elements, `distance` elements from the start of one to the start of the next.
+struct FoldRows {
+    std::int64_t count;
+    std::int64_t width;
+    std::int64_t distance;
+};
+
+/// How a reduction takes in its input tile by tile. Its state is `planes` doubles for each output, all `start` at first,
 /// plane by plane, `stride` apart.
 struct FoldKernel {
     int planes;
-    /// Takes `rows` rows of `count` elements, one after the other, into `count` outputs, an element of each row into each.
-    /// All of these outputs have taken in equally many before.
-    void (*take_rows)(const void* x, Dtype dtype, std::int64_t rows, std::int64_t count, double* state,
-                      std::int64_t stride);
+    double start;
+    /// Takes an element of each row into each of `rows.width` outputs, which have taken in equally many before.
+    void (*take_rows)(const void* x, Dtype dtype, const FoldRows& rows, double* state, std::int64_t stride);
     /// Takes `count` elements into one output.
     void (*take_run)(const void* x, Dtype dtype, std::int64_t count, double* state, std::int64_t stride);
     /// Adds the state of other elements to `state`, for `outputs` outputs.
     void (*join)(double* state, const double* other, std::int64_t outputs, std::int64_t stride);
-    /// Leaves the results of outputs that took in `count` elements each in plane 0.
-    void (*finish)(double* state, std::int64_t outputs, std::int64_t stride, std::int64_t count);
+    /// The results of outputs that took in `count` elements each.
+    void (*finish)(const double* state, double* results, std::int64_t outputs, std::int64_t stride, std::int64_t count);
+    /// A fold whose state holds this one's result too, and how to get it from there: for a group that needs both.
+    const FoldKernel* within = nullptr;
+    void (*finish_within)(const double* state, double* results, std::int64_t outputs, std::int64_t stride,
+                          std::int64_t count) = nullptr;
 };
 
 /// One primitive, everything about it in one place. Ops are constants: they outlive every tape that names them, and are

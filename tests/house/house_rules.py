@@ -16,6 +16,7 @@ PRIVATE_HEADERS = {
     'core/broadcast_reader.hpp',
     'core/buffer_reuse.hpp',
     'core/evaluation.hpp',
+    'core/fold_walk.hpp',
     'core/fusion_plan.hpp',
     'core/group_run.hpp',
     'core/long_sums.hpp',

@@ -1,0 +1,69 @@
+#include <cotape/core/fold_walk.hpp>
+
+#include <algorithm>
+
+#include <cotape/core/dispatch.hpp>
+
+namespace cotape {
+
+FoldWalk::FoldWalk(const GroupFold& fold, const Shape& space) : fold_(&fold) {
+    std::int64_t outputs = 1;
+    for (std::size_t i = space.size(); i-- > 0;) {
+        bool reduced = std::ranges::find(fold.axes, static_cast<std::int64_t>(i)) != fold.axes.end();
+        if (reduced) reduced_count_ *= space[i];
+        if (space[i] == 1) continue;
+        if (!axes_.empty() && axes_.back().reduced == reduced)
+            axes_.back().extent *= space[i];
+        else
+            axes_.push_back({space[i], outputs, reduced});
+        if (!reduced) outputs *= space[i];
+    }
+    if (axes_.empty()) axes_.push_back({1, 1, true});
+    outputs_ = outputs;
+}
+
+void FoldWalk::take(const std::byte* elements, std::int64_t begin, std::int64_t count, Dtype dtype, double* state) const {
+    const Axis& inner = axes_[0];
+    while (count > 0) {
+        std::int64_t within = begin % inner.extent, outer = begin / inner.extent, output = 0;
+        for (std::size_t i = 1; i < axes_.size(); ++i) {
+            if (!axes_[i].reduced) output += outer % axes_[i].extent * axes_[i].output_stride;
+            outer /= axes_[i].extent;
+        }
+        std::int64_t length = std::min(count, inner.extent - within);
+        if (inner.reduced) {
+            fold_->kernel->take_run(elements, dtype, length, state + output, outputs_);
+        } else {
+            std::int64_t rows = within == 0 && axes_.size() == 2 ? std::max<std::int64_t>(1, count / length) : 1;
+            fold_->kernel->take_rows(elements, dtype, {rows, length, length}, state + output + within, outputs_);
+            length *= rows;
+        }
+        elements += static_cast<std::size_t>(length) * size_of(dtype);
+        begin += length;
+        count -= length;
+    }
+}
+
+void FoldWalk::take_rows(const std::byte* elements, const FoldRows& rows, std::int64_t within, Dtype dtype,
+                         double* state) const {
+    fold_->kernel->take_rows(elements, dtype, rows, state + within, outputs_);
+}
+
+void FoldWalk::join(double* states, std::int64_t chunks) const {
+    for (std::int64_t chunk = 1; chunk < chunks; ++chunk)
+        fold_->kernel->join(states, states + chunk * static_cast<std::int64_t>(state_size()), outputs_, outputs_);
+}
+
+Tensor FoldWalk::finish(const GroupFold& fold, const double* state, const Type& type) const {
+    auto* finish = &fold == fold_ ? fold.kernel->finish : fold.kernel->finish_within;
+    MutableTensor result(type);
+    SmallVector<double, 16> results(static_cast<std::size_t>(outputs_));
+    finish(state, results.data(), outputs_, outputs_, reduced_count_);
+    visit_floating(type.dtype, [&]<class T>(T) {
+        std::transform(results.begin(), results.end(), result.elements<T>().begin(),
+                       [](double value) { return static_cast<T>(value); });
+    });
+    return std::move(result).freeze();
+}
+
+} // namespace cotape

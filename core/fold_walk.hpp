@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cotape/core/fusion_plan.hpp>
+
+namespace cotape {
+
+/// How the elements of a space go into the outputs of a fold over some of its axes.
+class FoldWalk {
+  public:
+    FoldWalk(const GroupFold& fold, const Shape& space);
+
+    const GroupFold& fold() const { return *fold_; }
+    std::size_t state_size() const { return static_cast<std::size_t>(fold_->kernel->planes * outputs_); }
+    /// How many consecutive elements at a time go into one output, or into as many neighbours.
+    std::int64_t run() const { return axes_[0].extent; }
+    /// Whether a run goes into neighbouring outputs, and so does each that follows it in the space into the same ones.
+    bool folds_rows() const { return !axes_[0].reduced && axes_.size() <= 2; }
+    bool run_is_reduced() const { return axes_[0].reduced; }
+
+    /// Takes in `count` elements of the space from row-major position `begin` on.
+    void take(const std::byte* elements, std::int64_t begin, std::int64_t count, Dtype dtype, double* state) const;
+    /// Where it folds rows: takes in parts of rows, from position `within` of a run on.
+    void take_rows(const std::byte* elements, const FoldRows& rows, std::int64_t within, Dtype dtype, double* state) const;
+
+    /// The results of `fold`, this one or one that it includes, from the states of all chunks, which are joined.
+    void join(double* states, std::int64_t chunks) const;
+    Tensor finish(const GroupFold& fold, const double* state, const Type& type) const;
+
+  private:
+    struct Axis {
+        std::int64_t extent;
+        std::int64_t output_stride;
+        bool reduced;
+    };
+    const GroupFold* fold_;
+    SmallVector<Axis, 4> axes_; // innermost first
+    std::int64_t outputs_ = 1, reduced_count_ = 1;
+};
+
+} // namespace cotape
