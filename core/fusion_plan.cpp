@@ -230,6 +230,14 @@ class Planner {
         return joins(id, plan_.groups[group].space) && (!of(id).stored || of(id).group == static_cast<std::int32_t>(group));
     }
 
+    /// What a step reads: its inputs, but what would only be stretched over the space as it lies in memory.
+    SmallVector<NodeId, 4> operands_of(NodeId id, std::size_t group) {
+        SmallVector<NodeId, 4> operands(node(id).inputs.begin(), node(id).inputs.end());
+        for (NodeId& operand : operands)
+            if (node(operand).op->stretches && is_step(operand, group) && !of(operand).stored) operand = node(operand).inputs[0];
+        return operands;
+    }
+
     void build(std::size_t index) {
         Group& group = plan_.groups[index];
         std::vector<NodeId> pending, steps, loads;
@@ -249,7 +257,7 @@ class Planner {
                 continue;
             }
             steps.push_back(id);
-            for (NodeId input : node(id).inputs) pending.push_back(input);
+            for (NodeId input : operands_of(id, index)) pending.push_back(input);
         }
         std::ranges::sort(steps);
         std::ranges::sort(loads);
@@ -258,7 +266,7 @@ class Planner {
             operand[load] = static_cast<OperandIndex>(group.loads.size());
             group.loads.push_back({load, element_count(node(load).type.shape) == count});
         }
-        assign_slots(group, steps, operand, roots_[index]);
+        assign_slots(index, steps, operand);
         for (NodeId root : roots_[index])
             if (is_fold(node(root)))
                 group.folds.push_back({node(root).op->fold, operand[node(root).inputs[0]], root,
@@ -266,12 +274,13 @@ class Planner {
     }
 
     /// Gives every step a slot of scratch, reused once its last reader within the group has run.
-    void assign_slots(Group& group, const std::vector<NodeId>& steps, std::unordered_map<NodeId, OperandIndex>& operand,
-                      const std::vector<NodeId>& roots) {
+    void assign_slots(std::size_t index, const std::vector<NodeId>& steps,
+                      std::unordered_map<NodeId, OperandIndex>& operand) {
+        Group& group = plan_.groups[index];
         std::unordered_map<NodeId, std::size_t> last_reader;
         for (std::size_t i = 0; i < steps.size(); ++i)
-            for (NodeId input : node(steps[i]).inputs) last_reader[input] = i;
-        for (NodeId root : roots) // folds run after all steps
+            for (NodeId input : operands_of(steps[i], index)) last_reader[input] = i;
+        for (NodeId root : roots_[index]) // folds run after all steps
             if (is_fold(node(root))) last_reader[node(root).inputs[0]] = steps.size();
         std::vector<OperandIndex> free;
         OperandIndex next_store = static_cast<OperandIndex>(group.loads.size());
@@ -282,7 +291,8 @@ class Planner {
             GroupStep step{.kernel = group.space.dtype == Dtype::float32 ? node(id).op->tile_float32
                                                                         : node(id).op->tile_float64,
                            .operands = {}, .result = 0};
-            for (NodeId input : node(id).inputs) step.operands.push_back(operand[input]);
+            SmallVector<NodeId, 4> inputs = operands_of(id, index);
+            for (NodeId input : inputs) step.operands.push_back(operand[input]);
             if (of(id).stored) {
                 step.store = id;
                 step.result = next_store++;
@@ -295,9 +305,8 @@ class Planner {
             operand[id] = step.result;
             group.steps.push_back(step);
             for (std::size_t k = 0; k < step.operands.size(); ++k) {
-                NodeId input = node(id).inputs[k];
-                bool repeated = std::find(node(id).inputs.begin(), node(id).inputs.begin() + k, input) !=
-                                node(id).inputs.begin() + k;
+                bool repeated = std::find(inputs.begin(), inputs.begin() + k, inputs[k]) != inputs.begin() + k;
+                NodeId input = inputs[k];
                 if (step.operands[k] >= first_slot && last_reader[input] == i && !of(input).stored && !repeated)
                     free.push_back(step.operands[k]);
             }

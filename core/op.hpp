@@ -101,6 +101,8 @@ struct Op {
     TileKernel tile_float64 = nullptr;
     /// For elementwise ops: what an element costs, in additions.
     int cost = 1;
+    /// For elementwise ops of one input: the output has its elements, stretched.
+    bool stretches = false;
     /// For reductions that can be fused with what comes before them: how; the attribute "axes" says over which axes.
     const FoldKernel* fold = nullptr;
 

@@ -50,12 +50,12 @@ Var BatchNorm::forward(Var x) {
         mean = along_channels(running_mean, x.shape());
         variance = along_channels(running_variance, x.shape());
     }
-    Var normalized = (x - mean) * rsqrt(variance + epsilon());
-    if (!scale_) return normalized;
+    Var factor = rsqrt(variance + epsilon());
+    if (!scale_) return (x - mean) * factor;
     Var scale = tape.variable(*scale_);
     require_dtype(scale, x.dtype());
-    return along_channels(scale, x.shape()) * normalized +
-           along_channels(tape.variable(*shift_), x.shape());
+    factor = along_channels(scale, x.shape()) * factor;
+    return (x - mean) * factor + along_channels(tape.variable(*shift_), x.shape());
 }
 
 void BatchNorm::require_input(const Shape& shape) const {

@@ -6,8 +6,19 @@
 #include <cotape/ops/comparisons.hpp>
 #include <cotape/ops/elementwise.hpp>
 #include <cotape/ops/exponential.hpp>
+#include <cotape/ops/products.hpp>
 
 namespace cotape {
+
+const Op multiply_op = elementwise(
+    "multiply", [](auto a, auto b) { return a * b; },
+    [](Var, Var g, Var, Var b) { return g * b; },
+    [](Var, Var g, Var a, Var) { return g * a; });
+
+const Op negate_op = elementwise(
+    "negate", [](auto x) { return -x; },
+    [](Var, Var g, Var) { return -g; });
+
 namespace {
 
 const Op add_op = elementwise(
@@ -20,19 +31,10 @@ const Op subtract_op = elementwise(
     [](Var, Var g, Var, Var) { return g; },
     [](Var, Var g, Var, Var) { return -g; });
 
-const Op multiply_op = elementwise(
-    "multiply", [](auto a, auto b) { return a * b; },
-    [](Var, Var g, Var, Var b) { return g * b; },
-    [](Var, Var g, Var a, Var) { return g * a; });
-
 const Op divide_op = elementwise(
     "divide", [](auto a, auto b) { return a / b; },
     [](Var, Var g, Var, Var b) { return g / b; },
     [](Var y, Var g, Var, Var b) { return -g * y / b; });
-
-const Op negate_op = elementwise(
-    "negate", [](auto x) { return -x; },
-    [](Var, Var g, Var) { return -g; });
 
 const Op square_op = elementwise(
     "square", [](auto x) { return x * x; },

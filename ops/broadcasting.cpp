@@ -1,10 +1,14 @@
 #include <cotape/ops/broadcasting.hpp>
 
+#include <vector>
+
 #include <fmt/format.h>
 
 #include <cotape/core/error.hpp>
 #include <cotape/core/tape.hpp>
+#include <cotape/ops/arithmetic.hpp>
 #include <cotape/ops/elementwise.hpp>
+#include <cotape/ops/products.hpp>
 #include <cotape/ops/reductions.hpp>
 #include <cotape/ops/shaping.hpp>
 
@@ -24,8 +28,48 @@ const Op broadcast_to_op = [] {
         "broadcast_to", [](auto x) { return x; },
         [](Var, Var g, Var) { return g; });
     op.type = broadcast_to_type;
+    op.stretches = true;
     return op;
 }();
+
+/// A product taken apart: the factors that are the same for all elements that go into one sum, and the rest.
+struct Split {
+    Var rest;
+    std::vector<Var> constant;
+    bool negative = false;
+};
+
+/// The last `rank` extents, where all before them are 1.
+Shape last_axes(const Shape& shape, std::size_t rank) {
+    return shape.size() <= rank ? shape : Shape(shape.end() - rank, shape.end());
+}
+
+/// How deep products are taken apart.
+constexpr int most_levels = 4;
+
+/// Takes apart what is to be summed from `from` down to `shape`. Without a constant factor, `rest` is x itself.
+Split split_product(Var x, const Shape& from, const Shape& shape, int level = 0) {
+    const Node& node = x.node();
+    auto extent = [](const Shape& of, std::size_t from_the_end) {
+        return from_the_end <= of.size() ? of[of.size() - from_the_end] : 1;
+    };
+    bool constant = true;
+    for (std::size_t i = 1; i <= from.size(); ++i)
+        constant = constant && (extent(shape, i) == extent(from, i) || extent(x.shape(), i) == 1);
+    if (constant) return {Var(), {x}};
+    if (level == most_levels || (node.op != &multiply_op && node.op != &negate_op)) return {x, {}};
+    Split split = split_product(x.tape().var(node.inputs[0]), from, shape, level + 1);
+    if (node.op == &negate_op) {
+        split.negative = !split.negative;
+        return split;
+    }
+    Split other = split_product(x.tape().var(node.inputs[1]), from, shape, level + 1);
+    if (split.constant.empty() && other.constant.empty() && split.negative == other.negative && !split.negative) return {x, {}};
+    split.rest = !split.rest ? other.rest : !other.rest ? split.rest : split.rest * other.rest;
+    split.constant.insert(split.constant.end(), other.constant.begin(), other.constant.end());
+    split.negative = split.negative != other.negative;
+    return split;
+}
 
 } // namespace
 
@@ -40,6 +84,11 @@ Var sum_to(Operand x, const Shape& shape) {
     LineScope line(x);
     if (!(broadcast(from, shape, "sum_to") == from))
         throw ShapeError(fmt::format("sum_to: {} does not stretch to {}", to_string(shape), to_string(from)));
+    if (Split split = split_product(x.var, from, shape); !is_same(split.rest, x.var) && split.rest.shape() == from) {
+        Var total = sum_to(split.rest, shape);
+        for (Var factor : split.constant) total = total * reshape(factor, last_axes(factor.shape(), shape.size()));
+        return split.negative ? -total : total;
+    }
     Shape axes;
     std::size_t added = from.size() - shape.size();
     for (std::size_t i = 0; i < from.size(); ++i)
