@@ -7,6 +7,9 @@ For each work and number of threads both programs run side by side, one of them 
 of steps, and the medians over all series are compared. The first run makes a virtual environment and installs PyTorch
 there with pip. `--json` writes one object a line: {"work", "threads", "ours_us", "pytorch_us", "ratio"}, microseconds
 a step, with ratio = PyTorch's time over ours. `works.cpp` says what each work is.
+
+Some works of ours are compared with each other in the same way: {"work", "against", "threads", "work_us", "against_us",
+"ratio"}, with ratio = the time of `work` over that of `against`.
 """
 
 import argparse
@@ -19,6 +22,13 @@ import subprocess
 import sys
 import time
 import venv
+
+# Works of ours, and what each is compared with: batch norm as composed with hand-written loops, the matrix products of a
+# step alone with all of the step.
+PAIRS = [
+    ("batchnorm2d_relu", "batchnorm2d_relu_by_hand"),
+    ("mlp_512_products", "mlp_512_momentum"),
+]
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -55,11 +65,12 @@ def python_with_pytorch(folder, requirement, pip_options):
 class Worker:
     """A program that answers each line COUNT with the times of COUNT steps."""
 
-    def __init__(self, command, threads):
+    def __init__(self, command, threads, parts):
         environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
         self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         text=True, env=environment)
         self.times = []
+        self.parts = parts
 
     def read_line(self):
         line = self.process.stdout.readline()
@@ -77,20 +88,22 @@ class Worker:
         self.process.wait()
 
 
-def compare(ours, pytorch, seconds):
-    """The median step times of both, measured in turns of a tenth of a second for about `seconds` in all."""
+def compare(workers, seconds):
+    """The median step times of the workers, measured in turns of a tenth of a second for about `seconds` in all."""
     counts = []
-    for worker in (ours, pytorch):
-        worker.run(5)
-        step = statistics.median(worker.run(5)) * worker.parts / 1e6
+    for worker in workers:
+        worker.run(1)
+        step = statistics.median(worker.run(3)) * worker.parts / 1e6
         counts.append(min(max(int(0.1 / step), 3), 2000))
     end = time.monotonic() + seconds
     turns = 0
     while turns < 5 or time.monotonic() < end:
         turns += 1
-        for worker, count in zip((ours, pytorch), counts):
+        for worker, count in zip(workers, counts):
             worker.times += worker.run(count)
-    return statistics.median(ours.times), statistics.median(pytorch.times)
+    for worker in workers:
+        worker.close()
+    return [statistics.median(worker.times) for worker in workers]
 
 
 def main():
@@ -103,6 +116,8 @@ def main():
 
     listed = subprocess.run([step_times, "--list"], capture_output=True, text=True, check=True).stdout
     works = {name: (title, int(parts)) for name, title, parts in (line.split("\t") for line in listed.splitlines())}
+    peers = subprocess.run([python, HERE / "pytorch_steps.py", "--list"], capture_output=True, text=True,
+                           check=True).stdout.split()
     chosen = arguments.works.split(",") if arguments.works else list(works)
     unknown = [name for name in chosen if name not in works]
     if unknown:
@@ -115,21 +130,31 @@ def main():
         information = subprocess.run([step_times, "--information", "--threads", str(threads)], capture_output=True,
                                      text=True, check=True).stdout
         print("Cotape: " + ", ".join(line for line in information.splitlines()))
-        for position, name in enumerate(chosen):
-            title, parts = works[name]
-            ours = Worker([step_times, "--work", name, "--threads", threads, "--serve"], threads)
-            pytorch = Worker([python, HERE / "pytorch_steps.py", name, threads], threads)
-            ours.parts = pytorch.parts = parts
-            versions = pytorch.read_line()
-            if position == 0:
+
+        def ours(name):
+            return Worker([step_times, "--work", name, "--threads", threads, "--serve"], threads, works[name][1])
+
+        def theirs(name):
+            return Worker([python, HERE / "pytorch_steps.py", name, threads], threads, works[name][1])
+
+        named = False
+        for name in [name for name in chosen if name in peers]:
+            workers = [ours(name), theirs(name)]
+            versions = workers[1].read_line()
+            if not named:
                 print(f"Peer: {versions}, Python {platform.python_version()}, threads: {threads}")
                 print(f"{'work':<18} {'threads':>7} {'ours us':>10} {'PyTorch us':>11} {'ratio':>6}")
-            ours_us, pytorch_us = compare(ours, pytorch, arguments.seconds)
-            ours.close()
-            pytorch.close()
+                named = True
+            ours_us, pytorch_us = compare(workers, arguments.seconds)
             rows.append({"work": name, "threads": threads, "ours_us": round(ours_us, 4),
                          "pytorch_us": round(pytorch_us, 4), "ratio": round(pytorch_us / ours_us, 3)})
             print(f"{name:<18} {threads:>7} {ours_us:>10.2f} {pytorch_us:>11.2f} {pytorch_us / ours_us:>6.2f}", flush=True)
+        for name, against in [pair for pair in PAIRS if set(pair) <= set(chosen)]:
+            work_us, against_us = compare([ours(name), ours(against)], arguments.seconds)
+            rows.append({"work": name, "against": against, "threads": threads, "work_us": round(work_us, 4),
+                         "against_us": round(against_us, 4), "ratio": round(work_us / against_us, 3)})
+            print(f"{name} over {against}, {threads} thread(s): {work_us:.2f} us / {against_us:.2f} us = "
+                  f"{work_us / against_us:.2f}", flush=True)
     if arguments.json:
         pathlib.Path(arguments.json).write_text("".join(json.dumps(row) + "\n" for row in rows))
 

@@ -1,6 +1,7 @@
 """The works of works.cpp in PyTorch, for compare_pytorch.py, which runs this file in an environment with PyTorch.
 
     pytorch_steps.py WORK THREADS [--memory]
+    pytorch_steps.py --list
 
 Answers each line COUNT on standard input with the times of COUNT steps in microseconds; the first line it prints says
 which versions it runs on. With --memory it prints instead the most bytes that a step holds at once, beyond what is there
@@ -48,20 +49,21 @@ def train(hidden, batch_norm, activation, batch_size, make_optimizer):
     return step
 
 
-def normalize():
-    layer = nn.BatchNorm1d(1024)
+def differentiate(layer, input_shape, output_shape, batches):
+    """The layer alone, forward and backward from a random cotangent of its output."""
     layer.train()
-    inputs = [torch.randn(256, 1024, requires_grad=True) for _ in range(BATCH_COUNT)]
-    seeds = [torch.randn(256, 1024) for _ in range(BATCH_COUNT)]
+    inputs = [torch.rand(input_shape, requires_grad=True) for _ in range(batches)]
+    seeds = [torch.rand(output_shape) for _ in range(batches)]
     turn = 0
 
     def step():
         nonlocal turn
-        x, seed = inputs[turn % BATCH_COUNT], seeds[turn % BATCH_COUNT]
+        x, seed = inputs[turn % batches], seeds[turn % batches]
         turn += 1
         x.grad = None
         layer.zero_grad(set_to_none=True)
-        layer(x).backward(seed)
+        y = layer(x)
+        (y[0] if isinstance(y, tuple) else y).backward(seed)
 
     return step
 
@@ -80,6 +82,11 @@ def infer(batch_size):
             model(images)
 
     return step
+
+
+def normalize_images():
+    shape = (64, 64, 56, 56)
+    return differentiate(nn.Sequential(nn.BatchNorm2d(64), nn.ReLU()), shape, shape, 2)
 
 
 def follow_chain():
@@ -111,7 +118,9 @@ WORKS = {
     "mlp_512_momentum": (1, lambda: train([512, 256], True, nn.ReLU, 128, sgd(0.01, 0.9))),
     "mlp_512_adam": (1, lambda: train([512, 256], True, nn.ReLU, 128, adam(0.001))),
     "paper_net": (1, lambda: train([100, 100, 100], True, nn.Sigmoid, 60, sgd(0.1))),
-    "batchnorm1d": (1, normalize),
+    "batchnorm1d": (1, lambda: differentiate(nn.BatchNorm1d(1024), (256, 1024), (256, 1024), BATCH_COUNT)),
+    "batchnorm2d_relu": (1, normalize_images),
+    "lstm": (1, lambda: differentiate(nn.LSTM(28, 128), (28, 64, 28), (28, 64, 128), BATCH_COUNT)),
     "inference_1": (1, lambda: infer(1)),
     "inference_128": (1, lambda: infer(128)),
     "scalar_op": (1000, follow_chain),
@@ -130,6 +139,9 @@ def peak_bytes(step):
 
 
 def main():
+    if sys.argv[1] == "--list":
+        print(" ".join(WORKS))
+        return
     parts, prepare = WORKS[sys.argv[1]]
     torch.set_num_threads(int(sys.argv[2]))
     torch.manual_seed(1)

@@ -22,6 +22,10 @@
 #include <cotape/ops/activations.hpp>
 #include <cotape/ops/arithmetic.hpp>
 #include <cotape/ops/losses.hpp>
+#include <cotape/ops/matmul.hpp>
+#include <cotape/ops/shaping.hpp>
+
+#include "layer_works.hpp"
 
 namespace works {
 namespace {
@@ -83,30 +87,32 @@ std::function<void()> train(const std::vector<std::int64_t>& hidden, bool batch_
     };
 }
 
-/// Batch norm alone: the output, the gradients of input, scale and shift, and the new running statistics.
-std::function<void()> normalize() {
-    struct Normalizing {
-        std::mt19937 random{1};
-        nn::BatchNorm1d layer{1024};
-        std::vector<nn::Named<nn::Parameter>> parameters = layer.parameters();
-        std::vector<Tensor> inputs, seeds;
+/// The matrix products of a training step of the net 784-512-256-10, alone.
+std::function<void()> multiply() {
+    struct Multiplying {
+        std::vector<Tensor> factors;
         std::size_t next = 0;
     };
-    auto normalizing = std::make_shared<Normalizing>();
-    for (std::size_t i = 0; i < batch_count; ++i) {
-        normalizing->inputs.push_back(nn::normal({256, 1024}, 0, 1, normalizing->random));
-        normalizing->seeds.push_back(nn::normal({256, 1024}, 0, 1, normalizing->random));
-    }
-    return [normalizing] {
-        std::size_t batch = normalizing->next++ % batch_count;
+    auto multiplying = std::make_shared<Multiplying>();
+    std::mt19937 random(1);
+    std::vector<std::int64_t> widths{784, 512, 256, 10};
+    for (std::size_t batch = 0; batch < batch_count; ++batch)
+        for (std::int64_t width : widths) multiplying->factors.push_back(nn::uniform({128, width}, -1, 1, random));
+    std::vector<Tensor> weights;
+    for (std::size_t i = 0; i + 1 < widths.size(); ++i)
+        weights.push_back(nn::uniform({widths[i + 1], widths[i]}, -1, 1, random));
+    return [multiplying, weights] {
+        std::size_t first = multiplying->next++ % batch_count * (weights.size() + 1);
         Tape tape;
-        Var x = tape.variable(normalizing->inputs[batch]);
-        Var y = normalizing->layer(x);
-        std::vector<Var> wanted{x};
-        for (const auto& [path, parameter] : normalizing->parameters) wanted.push_back(tape.variable(parameter));
-        std::vector<Var> results = gradients(y, wanted, tape.constant(normalizing->seeds[batch]));
-        results.push_back(y);
-        commit(tape, results);
+        std::vector<Var> products;
+        for (std::size_t i = 0; i < weights.size(); ++i) {
+            Var x = tape.constant(multiplying->factors[first + i]), g = tape.constant(multiplying->factors[first + i + 1]);
+            Var weight = tape.constant(weights[i]);
+            products.push_back(matmul(x, transpose(weight)));
+            products.push_back(matmul(transpose(g), x));
+            if (i > 0) products.push_back(matmul(g, weight));
+        }
+        evaluate(products, Keep::requested);
     };
 }
 
@@ -162,7 +168,11 @@ const Work list[] = {
      [] { return train<nn::Relu, nn::Adam>({512, 256}, true, 128, nn::AdamOptions{.learning_rate = 0.001}); }},
     {"paper_net", "training step, 784-100-100-100-10 sigmoid with batch norm, batch 60, SGD", 1,
      [] { return train<nn::Sigmoid, nn::Sgd>({100, 100, 100}, true, 60, nn::SgdOptions{.learning_rate = 0.1}); }},
-    {"batchnorm1d", "BatchNorm1d, 256x1024, forward and backward", 1, normalize},
+    {"mlp_512_products", "the matrix products of a training step of 784-512-256-10, batch 128, alone", 1, multiply},
+    {"batchnorm1d", "BatchNorm1d, 256x1024, forward and backward", 1, normalize_features},
+    {"batchnorm2d_relu", "BatchNorm2d and relu, 64x64x56x56, forward and backward", 1, normalize_images},
+    {"batchnorm2d_relu_by_hand", "the same in hand-written loops", 1, normalize_images_by_hand},
+    {"lstm", "LSTM, 28 steps, batch 64, 128 units, forward and backward", 1, unroll_lstm},
     {"inference_1", "784-512-256-10 with batch norm folded in, batch 1, no gradients", 1, [] { return infer(1); }},
     {"inference_128", "784-512-256-10 with batch norm folded in, batch 128, no gradients", 1, [] { return infer(128); }},
     {"scalar_op", "one of 1,000 scalar operations in a chain, forward and backward", 1000, follow_chain},

@@ -1,0 +1,90 @@
+#include "layer_works.hpp"
+
+#include <memory>
+#include <random>
+#include <vector>
+
+#include <cotape/core/evaluate.hpp>
+#include <cotape/core/gradients.hpp>
+#include <cotape/core/tape.hpp>
+#include <cotape/nn/activations.hpp>
+#include <cotape/nn/batch_norm.hpp>
+#include <cotape/nn/initializers.hpp>
+#include <cotape/nn/lstm.hpp>
+#include <cotape/nn/sequential.hpp>
+
+#include "batch_norm_by_hand.hpp"
+
+namespace works {
+namespace {
+
+using namespace cotape;
+
+/// A step of `module` on inputs of this shape, which take turns, as do the cotangents of its outputs.
+std::function<void()> differentiate(std::shared_ptr<nn::Module> module, const Shape& input, const Shape& output,
+                                    std::size_t batches) {
+    struct Differentiating {
+        std::shared_ptr<nn::Module> module;
+        std::vector<nn::Named<nn::Parameter>> parameters;
+        std::vector<Tensor> inputs, seeds;
+        std::size_t next = 0;
+    };
+    auto work = std::make_shared<Differentiating>(Differentiating{module, module->parameters(), {}, {}});
+    std::mt19937 random(1);
+    for (std::size_t i = 0; i < batches; ++i) {
+        work->inputs.push_back(nn::uniform(input, -1, 1, random));
+        work->seeds.push_back(nn::uniform(output, -1, 1, random));
+    }
+    return [work, batches] {
+        std::size_t batch = work->next++ % batches;
+        Tape tape;
+        Var x = tape.variable(work->inputs[batch]);
+        Var y = (*work->module)(x);
+        std::vector<Var> wanted{x};
+        for (const auto& [path, parameter] : work->parameters) wanted.push_back(tape.variable(parameter));
+        std::vector<Var> results = gradients(y, wanted, tape.constant(work->seeds[batch]));
+        results.push_back(y);
+        commit(tape, results);
+    };
+}
+
+constexpr std::int64_t images = 64, channels = 64, height = 56, width = 56;
+const Shape images_shape{images, channels, height, width};
+/// Two batches of images do not fit into any cache.
+constexpr std::size_t image_batches = 2;
+
+} // namespace
+
+std::function<void()> normalize_features() {
+    return differentiate(std::make_shared<nn::BatchNorm1d>(1024), {256, 1024}, {256, 1024}, 8);
+}
+
+std::function<void()> normalize_images() {
+    auto net = std::make_shared<nn::Sequential>(nn::BatchNorm2d(channels), nn::Relu());
+    return differentiate(net, images_shape, images_shape, image_batches);
+}
+
+std::function<void()> normalize_images_by_hand() {
+    struct Normalizing {
+        BatchNormByHand kernel{images, channels, height * width};
+        std::vector<Tensor> inputs, seeds;
+        std::size_t next = 0;
+    };
+    auto work = std::make_shared<Normalizing>();
+    std::mt19937 random(1);
+    for (std::size_t i = 0; i < image_batches; ++i) {
+        work->inputs.push_back(nn::uniform(images_shape, -1, 1, random));
+        work->seeds.push_back(nn::uniform(images_shape, -1, 1, random));
+    }
+    return [work] {
+        std::size_t batch = work->next++ % image_batches;
+        work->kernel.run(work->inputs[batch].elements<float>().data(), work->seeds[batch].elements<float>().data());
+    };
+}
+
+std::function<void()> unroll_lstm() {
+    std::mt19937 random(1);
+    return differentiate(std::make_shared<nn::LSTM>(28, 128, random), {28, 64, 28}, {28, 64, 128}, 8);
+}
+
+} // namespace works

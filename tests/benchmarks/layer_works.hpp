@@ -1,0 +1,18 @@
+#pragma once
+
+#include <functional>
+
+namespace works {
+
+// Layers alone, forward and backward: the output, and the gradients of input and parameters, of a random cotangent.
+
+/// BatchNorm1d on [256, 1024], with the new running statistics.
+std::function<void()> normalize_features();
+/// BatchNorm2d and relu on [64, 64, 56, 56], with the new running statistics.
+std::function<void()> normalize_images();
+/// The same in hand-written loops.
+std::function<void()> normalize_images_by_hand();
+/// An LSTM of 128 units over 28 steps of 64 examples with 28 inputs.
+std::function<void()> unroll_lstm();
+
+} // namespace works
