@@ -5,30 +5,6 @@
 #include <cotape/core/cpu.hpp>
 
 namespace works {
-namespace {
-
-constexpr std::int64_t lanes = 16;
-
-/// Calls take(i, lane) for all pixels of a channel, with `i` the position of the element.
-template <class Take>
-[[gnu::always_inline]] inline void for_channel(std::int64_t images, std::int64_t channels, std::int64_t pixels,
-                                               std::int64_t channel, Take take) {
-    for (std::int64_t image = 0; image < images; ++image) {
-        std::int64_t begin = (image * channels + channel) * pixels, i = 0;
-        for (; i + lanes <= pixels; i += lanes)
-            for (std::int64_t lane = 0; lane < lanes; ++lane) take(begin + i + lane, lane);
-        for (; i < pixels; ++i) take(begin + i, i % lanes);
-    }
-}
-
-double total(const double (&sums)[lanes]) {
-    double sum = 0;
-    for (double lane : sums) sum += lane;
-    return sum;
-}
-
-} // namespace
-
 BatchNormByHand::BatchNormByHand(std::int64_t image_count, std::int64_t channel_count, std::int64_t pixel_count)
     : images(image_count), channels(channel_count), pixels(pixel_count) {
     std::size_t per_channel = static_cast<std::size_t>(channels);
@@ -51,20 +27,28 @@ void BatchNormByHand::forward(const float* x) {
     for (std::int64_t channel = 0; channel < channels; ++channel)
         cotape::run_vectorized([&]() __attribute__((always_inline)) {
             std::size_t c = static_cast<std::size_t>(channel);
-            double origin = static_cast<double>(x[channel * pixels]), sums[lanes] = {}, squares[lanes] = {};
-            for_channel(images, channels, pixels, channel, [&](std::int64_t i, std::int64_t lane) __attribute__((always_inline)) {
-                double distance = static_cast<double>(x[i]) - origin;
-                sums[lane] += distance;
-                squares[lane] += distance * distance;
-            });
-            double sum = total(sums), variance = (total(squares) - sum * sum / count) / count;
-            float mean = static_cast<float>(origin + sum / count);
-            float factor = scale[c] / std::sqrt(static_cast<float>(variance) + epsilon), offset = shift[c];
-            float* out = y.data();
-            for_channel(images, channels, pixels, channel, [&](std::int64_t i, std::int64_t) __attribute__((always_inline)) {
-                float normalized = (x[i] - mean) * factor + offset;
-                out[i] = normalized <= 0 ? 0 : normalized;
-            });
+            double origin = static_cast<double>(x[channel * pixels]), sum = 0, squares = 0;
+            for (std::int64_t image = 0; image < images; ++image) {
+                const float* from = x + (image * channels + channel) * pixels;
+#pragma omp simd reduction(+ : sum, squares)
+                for (std::int64_t i = 0; i < pixels; ++i) {
+                    double distance = static_cast<double>(from[i]) - origin;
+                    sum += distance;
+                    squares += distance * distance;
+                }
+            }
+            double variance = (squares - sum * sum / count) / count;
+            float mean = static_cast<float>(origin + sum / count), offset = shift[c];
+            float factor = scale[c] / std::sqrt(static_cast<float>(variance) + epsilon);
+            for (std::int64_t image = 0; image < images; ++image) {
+                const float* from = x + (image * channels + channel) * pixels;
+                float* to = y.data() + (image * channels + channel) * pixels;
+#pragma omp simd
+                for (std::int64_t i = 0; i < pixels; ++i) {
+                    float normalized = (from[i] - mean) * factor + offset;
+                    to[i] = normalized <= 0 ? 0 : normalized;
+                }
+            }
             mean_[c] = mean;
             factor_[c] = factor;
             running_mean[c] += momentum * (mean - running_mean[c]);
@@ -79,23 +63,32 @@ void BatchNormByHand::backward(const float* x, const float* g) {
         cotape::run_vectorized([&]() __attribute__((always_inline)) {
             std::size_t c = static_cast<std::size_t>(channel);
             float mean = mean_[c], factor = factor_[c];
-            const float* out = y.data();
-            double sums[lanes] = {}, products[lanes] = {};
-            for_channel(images, channels, pixels, channel, [&](std::int64_t i, std::int64_t lane) __attribute__((always_inline)) {
-                float passed = out[i] > 0 ? g[i] : 0;
-                sums[lane] += static_cast<double>(passed);
-                products[lane] += static_cast<double>(passed * (x[i] - mean));
-            });
-            double sum = total(sums), product = total(products), inverse = static_cast<double>(factor / scale[c]);
+            double sum = 0, product = 0;
+            for (std::int64_t image = 0; image < images; ++image) {
+                std::int64_t begin = (image * channels + channel) * pixels;
+                const float *from = x + begin, *cotangent = g + begin, *output = y.data() + begin;
+#pragma omp simd reduction(+ : sum, product)
+                for (std::int64_t i = 0; i < pixels; ++i) {
+                    float passed = output[i] > 0 ? cotangent[i] : 0;
+                    sum += static_cast<double>(passed);
+                    product += static_cast<double>(passed * (from[i] - mean));
+                }
+            }
+            double inverse = static_cast<double>(factor / scale[c]);
             scale_gradient[c] = static_cast<float>(product * inverse);
             shift_gradient[c] = static_cast<float>(sum);
             float along = static_cast<float>(-product * inverse * inverse * static_cast<double>(factor) / count);
             float constant = static_cast<float>(-sum * static_cast<double>(factor) / count);
-            float* gradient = x_gradient.data();
-            for_channel(images, channels, pixels, channel, [&](std::int64_t i, std::int64_t) __attribute__((always_inline)) {
-                float passed = out[i] > 0 ? g[i] : 0;
-                gradient[i] = passed * factor + (x[i] - mean) * along + constant;
-            });
+            for (std::int64_t image = 0; image < images; ++image) {
+                std::int64_t begin = (image * channels + channel) * pixels;
+                const float *from = x + begin, *cotangent = g + begin, *output = y.data() + begin;
+                float* to = x_gradient.data() + begin;
+#pragma omp simd
+                for (std::int64_t i = 0; i < pixels; ++i) {
+                    float passed = output[i] > 0 ? cotangent[i] : 0;
+                    to[i] = passed * factor + (from[i] - mean) * along + constant;
+                }
+            }
         });
 }
 
