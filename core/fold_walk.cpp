@@ -22,6 +22,12 @@ FoldWalk::FoldWalk(const GroupFold& fold, const Shape& space) : fold_(&fold) {
     outputs_ = outputs;
 }
 
+void FoldWalk::start(double* states, std::int64_t chunks) const {
+    for (std::int64_t chunk = 0; chunk < chunks; ++chunk)
+        for (std::size_t plane = 0; plane < static_cast<std::size_t>(fold_->kernel->planes); ++plane, states += outputs_)
+            std::fill_n(states, outputs_, fold_->kernel->start[plane]);
+}
+
 void FoldWalk::take(const std::byte* elements, std::int64_t begin, std::int64_t count, Dtype dtype, double* state) const {
     const Axis& inner = axes_[0];
     while (count > 0) {

@@ -17,6 +17,8 @@ class FoldWalk {
     bool folds_rows() const { return !axes_[0].reduced && axes_.size() <= 2; }
     bool run_is_reduced() const { return axes_[0].reduced; }
 
+    /// Makes the states of `chunks` chunks ready.
+    void start(double* states, std::int64_t chunks) const;
     /// Takes in `count` elements of the space from row-major position `begin` on.
     void take(const std::byte* elements, std::int64_t begin, std::int64_t count, Dtype dtype, double* state) const;
     /// Where it folds rows: takes in parts of rows, from position `within` of a run on.

@@ -18,6 +18,10 @@ constexpr int cheap_cost = 6;
 
 bool is_fold(const Node& node) { return node.op->kind == OpKind::reduction && node.op->fold; }
 
+bool is_float32(const Node& node) { return node.type.dtype == Dtype::float32; }
+TileKernel tile_kernel(const Node& node) { return is_float32(node) ? node.op->tile_float32 : node.op->tile_float64; }
+RowKernel row_kernel(const Node& node) { return is_float32(node) ? node.op->row_float32 : node.op->row_float64; }
+
 class Planner {
   public:
     Planner(const Tape& tape, std::span<const NodeId> needed, std::span<const NodeId> requested)
@@ -68,11 +72,14 @@ class Planner {
     bool is_needed(NodeId id) { return of(id).needed; }
     bool is_elementwise(NodeId id) { return of(id).elementwise; }
 
-    /// Elementwise, with a tile kernel and few inputs, all of its output's element type.
+    /// Elementwise, or rowwise along a last axis that fits into a tile, with a kernel for tiles and few inputs, all of its
+    /// output's element type.
     bool fits_a_step(const Node& candidate) const {
-        const Op& op = *candidate.op;
-        bool has_tiles = candidate.type.dtype == Dtype::float32 ? op.tile_float32 : op.tile_float64;
-        return op.kind == OpKind::elementwise && has_tiles && candidate.inputs.size() <= most_step_operands &&
+        const Shape& shape = candidate.type.shape;
+        bool elementwise = candidate.op->kind == OpKind::elementwise && tile_kernel(candidate);
+        bool rowwise = candidate.op->kind == OpKind::rowwise && row_kernel(candidate) && shape.back() <= longest_tile &&
+                       candidate.attributes.integer("axis") == static_cast<std::int64_t>(shape.size()) - 1;
+        return (elementwise || rowwise) && candidate.inputs.size() <= most_step_operands &&
                std::ranges::all_of(candidate.inputs, [&](NodeId input) {
                    return node(input).type.dtype == candidate.type.dtype;
                });
@@ -242,12 +249,7 @@ class Planner {
         Group& group = plan_.groups[index];
         std::vector<NodeId> pending, steps, loads;
         std::unordered_map<NodeId, OperandIndex> operand;
-        for (NodeId root : roots_[index]) {
-            if (is_fold(node(root)))
-                pending.push_back(node(root).inputs[0]);
-            else
-                pending.push_back(root);
-        }
+        for (NodeId root : roots_[index]) pending.push_back(is_fold(node(root)) ? node(root).inputs[0] : root);
         while (!pending.empty()) {
             NodeId id = pending.back();
             pending.pop_back();
@@ -288,17 +290,14 @@ class Planner {
         OperandIndex first_slot = next_store + group.stores;
         for (std::size_t i = 0; i < steps.size(); ++i) {
             NodeId id = steps[i];
-            GroupStep step{.kernel = group.space.dtype == Dtype::float32 ? node(id).op->tile_float32
-                                                                        : node(id).op->tile_float64,
-                           .operands = {}, .result = 0};
+            GroupStep step{.kernel = tile_kernel(node(id)), .row_kernel = row_kernel(node(id)), .operands = {}, .result = 0};
             SmallVector<NodeId, 4> inputs = operands_of(id, index);
             for (NodeId input : inputs) step.operands.push_back(operand[input]);
             if (of(id).stored) {
                 step.store = id;
                 step.result = next_store++;
-            } else if (free.empty()) {
-                step.result = first_slot + group.slots++;
             } else {
+                if (free.empty()) free.push_back(first_slot + group.slots++);
                 step.result = free.back();
                 free.pop_back();
             }
@@ -306,8 +305,7 @@ class Planner {
             group.steps.push_back(step);
             for (std::size_t k = 0; k < step.operands.size(); ++k) {
                 bool repeated = std::find(inputs.begin(), inputs.begin() + k, inputs[k]) != inputs.begin() + k;
-                NodeId input = inputs[k];
-                if (step.operands[k] >= first_slot && last_reader[input] == i && !of(input).stored && !repeated)
+                if (step.operands[k] >= first_slot && last_reader[inputs[k]] == i && !of(inputs[k]).stored && !repeated)
                     free.push_back(step.operands[k]);
             }
         }

@@ -12,6 +12,8 @@ class Tape;
 
 /// Ops with more inputs than this do not fuse.
 constexpr std::size_t most_step_operands = 8;
+/// The longest tile that a group runs at a time, in elements. Rowwise ops of longer rows do not fuse.
+constexpr std::int64_t longest_tile = 1024;
 
 /// An operand of a step within a group: a value read from memory (`loads`), or one that an earlier step left.
 using OperandIndex = std::int32_t;
@@ -24,9 +26,11 @@ struct GroupLoad {
     bool of_state = false;
 };
 
-/// One elementwise op on one tile. Operands are numbered: first the loads, then the stored values, then slots of scratch.
+/// One elementwise or rowwise op on one tile, by one of the kernels. Operands are numbered: first the loads, then the
+/// stored values, then slots of scratch.
 struct GroupStep {
     TileKernel kernel;
+    RowKernel row_kernel;
     SmallVector<OperandIndex, 4> operands;
     OperandIndex result;
     /// Where the result is stored; -1 for nowhere: then it lives in scratch.
@@ -43,7 +47,8 @@ struct GroupFold {
     Shape axes;
 };
 
-/// Elementwise nodes over one space of elements, and the reductions at their ends, run together tile by tile.
+/// Elementwise and rowwise nodes over one space of elements, and the reductions at their ends, run together tile by tile.
+/// With rowwise nodes, tiles are made of whole rows.
 struct Group {
     Type space;
     std::vector<GroupLoad> loads;

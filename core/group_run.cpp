@@ -11,7 +11,6 @@
 namespace cotape {
 namespace {
 
-constexpr std::int64_t longest_tile = 1024;
 /// Tiles that folds take in at a time: their state is read and written once for so many rows.
 constexpr std::int64_t tiles_of_visit = 8;
 constexpr std::int64_t least_chunk = 32 * 1024;
@@ -39,23 +38,25 @@ class GroupRun {
         for (const GroupStep& step : group.steps)
             if (step.store >= 0) stored_.push_back(room_for(step, recycles));
         run_ = std::max<std::int64_t>(1, run);
+        if (std::ranges::any_of(group.steps, [](const GroupStep& step) { return !step.kernel; }))
+            extent_ = group.space.shape.back();
         if (run_ <= longest_tile)
             tile_ = longest_tile / run_ * run_;
-        else
-            tile_ = (run_ - 1) / ((run_ + longest_tile - 1) / longest_tile) + 1;
+        else // equal parts of a run
+            tile_ = (run_ / extent_ - 1) / ((run_ + longest_tile - 1) / longest_tile) * extent_ + extent_;
         tile_ = std::max<std::int64_t>(1, std::min(tile_, count_));
         by_columns_ = run_ > tile_ && std::ranges::all_of(walks_, [&](const FoldWalk& walk) {
             return walk.folds_rows() && walk.run() == run_;
-        });
+        }) && !walks_.empty();
         if (!walks_.empty()) visit_ = tiles_of_visit;
         std::int64_t wanted = std::max({least_chunk, (count_ + most_chunks - 1) / most_chunks, least_rows * row});
-        row = std::max(row, run_);
+        if (row == 1) row = tile_;
         chunk_ = (wanted + row - 1) / row * row;
         chunks_ = std::max<std::int64_t>(1, (count_ + chunk_ - 1) / chunk_);
         for (const FoldWalk& walk : walks_) {
             std::size_t size = walk.state_size() * static_cast<std::size_t>(chunks_);
             states_.push_back(allocate_buffer(size * sizeof(double)));
-            std::fill_n(state_of(states_.size() - 1), size, walk.fold().kernel->start);
+            walk.start(state_of(states_.size() - 1), chunks_);
         }
     }
 
@@ -169,7 +170,11 @@ class GroupRun {
                 if (step.store >= 0) result = run_.stored_[stored++].bytes() + offset;
                 for (std::size_t i = 0; i < step.operands.size(); ++i)
                     inputs[i] = operands_[static_cast<std::size_t>(step.operands[i])];
-                step.kernel(inputs, result, static_cast<std::size_t>(count));
+                if (step.kernel)
+                    step.kernel(inputs, result, static_cast<std::size_t>(count));
+                else
+                    step.row_kernel(inputs[0], result, static_cast<std::size_t>(count / run_.extent_),
+                                    static_cast<std::size_t>(run_.extent_));
             }
             if (within == 0)
                 for (std::size_t i = 0; i < folded_.size(); ++i)
@@ -231,6 +236,8 @@ class GroupRun {
     std::size_t element_size_;
     /// The space, the tiles and chunks it is cut into, and the longest stretch that all loads and folds take as one.
     std::int64_t count_, tile_ = 1, chunk_ = 1, chunks_ = 1, run_ = 1;
+    /// The rows of rowwise steps; 1 without any.
+    std::int64_t extent_ = 1;
     /// How many tiles folds take in at a time: of as many rows, or else consecutive ones.
     std::int64_t visit_ = 1;
     bool by_columns_ = false;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <functional>
 #include <span>
@@ -40,6 +41,7 @@ struct Rule {
 enum class OpKind : std::uint8_t {
     source,      ///< no inputs: constants, variables
     elementwise, ///< each output element from the input elements it broadcasts from; has tile kernels
+    rowwise,     ///< each row along the attribute "axis" from the same row of the only input; has row kernels
     reduction,   ///< sums or selects over axes
     view,        ///< the same elements under another shape
     opaque,      ///< everything else: products, gathers, data movement
@@ -50,6 +52,9 @@ enum class OpKind : std::uint8_t {
 /// input does, element on element.
 using TileKernel = void (*)(const void* const* inputs, void* output, std::size_t count);
 
+/// Computes `rows` rows of `extent` consecutive elements from as many of the input. The output may be the input.
+using RowKernel = void (*)(const void* input, void* output, std::size_t rows, std::size_t extent);
+
 /// `count` rows of `width` consecutive elements, `distance` elements from the start of one to the start of the next.
 struct FoldRows {
     std::int64_t count;
@@ -57,11 +62,11 @@ struct FoldRows {
     std::int64_t distance;
 };
 
-/// How a reduction takes in its input tile by tile. Its state is `planes` doubles for each output, all `start` at first,
-/// plane by plane, `stride` apart.
+/// How a reduction takes in its input tile by tile. Its state is `planes` doubles for each output, plane by plane, `stride`
+/// apart; each plane begins with a value of its own.
 struct FoldKernel {
     int planes;
-    double start;
+    std::array<double, 4> start;
     /// Takes an element of each row into each of `rows.width` outputs, which have taken in equally many before.
     void (*take_rows)(const void* x, Dtype dtype, const FoldRows& rows, double* state, std::int64_t stride);
     /// Takes `count` elements into one output.
@@ -99,7 +104,10 @@ struct Op {
     /// For elementwise ops: the loops for float32 and float64.
     TileKernel tile_float32 = nullptr;
     TileKernel tile_float64 = nullptr;
-    /// For elementwise ops: what an element costs, in additions.
+    /// For rowwise ops: the loops for rows along the last axis.
+    RowKernel row_float32 = nullptr;
+    RowKernel row_float64 = nullptr;
+    /// For elementwise and rowwise ops: what an element costs, in additions.
     int cost = 1;
     /// For elementwise ops of one input: the output has its elements, stretched.
     bool stretches = false;

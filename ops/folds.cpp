@@ -176,8 +176,8 @@ void finish_variance(const double* state, double* results, std::int64_t outputs,
 
 } // namespace
 
-const FoldKernel sum_fold{1, 0, sum_rows, sum_run, join_sums, finish_sum};
-const FoldKernel variance_fold{4, 0, moment_rows<true>, moment_run<true>, join_variances, finish_variance};
-const FoldKernel mean_fold{3, 0, moment_rows<false>, moment_run<false>, join_means, finish_mean, &variance_fold, finish_mean};
+const FoldKernel sum_fold{1, {}, sum_rows, sum_run, join_sums, finish_sum};
+const FoldKernel variance_fold{4, {}, moment_rows<true>, moment_run<true>, join_variances, finish_variance};
+const FoldKernel mean_fold{3, {}, moment_rows<false>, moment_run<false>, join_means, finish_mean, &variance_fold, finish_mean};
 
 } // namespace cotape

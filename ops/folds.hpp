@@ -4,11 +4,15 @@
 
 namespace cotape {
 
-// How sums, means and variances are taken in tile by tile, for evaluators that fuse them with what computes the tiles.
+// How reductions are taken in tile by tile, for evaluators that fuse them with what computes the tiles.
 
 extern const FoldKernel sum_fold;
 extern const FoldKernel mean_fold;
-/// Keeps count, mean and squared distances from the mean, by the formulas of Welford and of Chan, Golub and LeVeque.
+/// Shifted sums of the elements and of their squares, joined by the formula of Chan, Golub and LeVeque.
 extern const FoldKernel variance_fold;
+extern const FoldKernel max_fold;
+extern const FoldKernel min_fold;
+/// The largest element so far, and the sum of the exponentials of the distances from it.
+extern const FoldKernel logsumexp_fold;
 
 } // namespace cotape

@@ -86,13 +86,15 @@ const Op max_op{.name = "max",
                 .type = reduced_type_of_some,
                 .kernel = fold_kernel<MaxFold>,
                 .derivative = extremum_derivative,
-                .kind = OpKind::reduction};
+                .kind = OpKind::reduction,
+                .fold = &max_fold};
 
 const Op min_op{.name = "min",
                 .type = reduced_type_of_some,
                 .kernel = fold_kernel<MinFold>,
                 .derivative = extremum_derivative,
-                .kind = OpKind::reduction};
+                .kind = OpKind::reduction,
+                .fold = &min_fold};
 
 /// The sum of exp(x - shift); the parameter is the shift.
 struct ShiftedExpFold {
@@ -117,7 +119,8 @@ const Op logsumexp_op{.name = "logsumexp",
                           [](const Rule& rule) {
                               return spread(rule, rule.g) * exp(rule.x[0] - spread(rule, rule.y));
                           },
-                      .kind = OpKind::reduction};
+                      .kind = OpKind::reduction,
+                      .fold = &logsumexp_fold};
 
 const Op argmax_op{
     .name = "argmax",

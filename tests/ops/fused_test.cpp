@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <omp.h>
 
 #include <cmath>
 #include <cstring>
@@ -19,6 +20,7 @@
 #include <cotape/ops/matmul.hpp>
 #include <cotape/ops/reductions.hpp>
 #include <cotape/ops/shaping.hpp>
+#include <cotape/ops/softmax.hpp>
 
 using namespace cotape;
 
@@ -62,7 +64,7 @@ class RandomGraph {
 
     Var next() {
         Var a = pick(), b = pick();
-        switch (draw(with_sums_ ? 15 : 9)) {
+        switch (draw(with_sums_ ? 18 : 11)) {
         case 0: return a + b;
         case 1: return a - b;
         case 2: return a * b;
@@ -72,11 +74,14 @@ class RandomGraph {
         case 6: return maximum(a, b);
         case 7: return reshape(a, {-1});
         case 8: return reshape(a, a.shape().size() == 1 ? Shape{1, a.shape()[0]} : a.shape());
-        case 9: return sum(a, {}, {});
-        case 10: return a.shape().empty() ? a : mean(a, {-1}, {.keep_dims = true});
-        case 11: return a.shape().empty() ? a : sum(a, {0}, {.keep_dims = true});
-        case 12: return a.shape().size() < 2 ? a : (a - batch_mean(a)) * rsqrt(batch_variance(a) + 0.1);
-        case 13: return variance(a);
+        case 9: return a.shape().empty() ? a : softmax(a, draw(4) == 0 ? 0 : -1) + b;
+        case 10: return a.shape().empty() ? a : 0.3 * log_softmax(a, -1);
+        case 11: return a.shape().empty() ? a : mean(a, {-1}, {.keep_dims = true});
+        case 12: return a.shape().empty() ? a : sum(a, {0}, {.keep_dims = true});
+        case 13: return a.shape().size() < 2 ? a : (a - batch_mean(a)) * rsqrt(batch_variance(a) + 0.1);
+        case 14: return variance(a);
+        case 15: return a.shape().empty() ? a : b - max(a, {draw(2) == 0 ? 0 : -1}, {.keep_dims = true});
+        case 16: return a.shape().empty() ? a : logsumexp(a, {draw(2) == 0 ? 0 : -1}, {.keep_dims = true}) * 0.5;
         default: return mean(a) + b;
         }
     }
@@ -146,6 +151,75 @@ TEST_SUITE("ops") {
             }
         }
         CHECK(graphs > 1000);
+    }
+
+    TEST_CASE("sums, means, variances and extrema of long rows and of many agree fused and plain") {
+        for (Shape shape : {Shape{300, 3000}, Shape{3000, 300}, Shape{70, 5, 1700}, Shape{40, 7, 9, 100}, Shape{200001}})
+            for (Dtype dtype : {Dtype::float32, Dtype::float64}) {
+                std::vector<Tensor> values[2];
+                for (Evaluator evaluator : {Evaluator::plain, Evaluator::fused}) {
+                    std::mt19937 random(3);
+                    Tensor elements = Tensor::make<double>(shape, [&](std::span<double> all) {
+                        for (double& element : all) element = static_cast<double>(random() % 2001) / 1000 + 50;
+                    });
+                    Tape tape({.evaluator = evaluator});
+                    Var x = tape.variable(elements.as(dtype)), y = x * 0.5;
+                    std::vector<Var> outputs;
+                    std::vector<Shape> all_axes{{0}, {-1}};
+                    if (shape.size() > 2) all_axes.insert(all_axes.end(), {{1}, {0, 2}, {0, 1}});
+                    for (const Shape& axes : all_axes)
+                        outputs.insert(outputs.end(), {sum(y, axes), mean(y, axes), variance(y, axes), mean(x, axes), max(y, axes),
+                                                       min(y, axes), logsumexp(y, axes)});
+                    outputs.push_back(softmax(y, -1));
+                    evaluate(outputs, Keep::requested);
+                    for (Var output : outputs) values[evaluator == Evaluator::fused].push_back(output.value());
+                }
+                for (std::size_t i = 0; i < values[0].size(); ++i) {
+                    CAPTURE(i);
+                    CAPTURE(to_string(shape));
+                    REQUIRE(values[0][i].type() == values[1][i].type());
+                    // Both sum in double, in another order: float32 results differ by one rounding at most, and float64 ones
+                    // by that of up to 200,001 terms.
+                    CHECK(largest_difference(values[0][i], values[1][i]) < (dtype == Dtype::float32 ? 1.2e-7 : 1e-11));
+                }
+            }
+    }
+
+    TEST_CASE("reductions of infinities and NaN agree fused and plain") {
+        constexpr float infinity = std::numeric_limits<float>::infinity();
+        Tensor elements = Tensor::of<float>({5, 2}, {1, infinity, -infinity, -infinity, infinity, infinity, NAN, 2, -infinity, 3});
+        for (const auto& reduce : {+[](Var x) { return max(x, {-1}); }, +[](Var x) { return min(x, {-1}); },
+                                   +[](Var x) { return logsumexp(x, {-1}); }, +[](Var x) { return variance(x, {-1}); },
+                                   +[](Var x) { return max(x, {0}); }, +[](Var x) { return logsumexp(x, {0}); },
+                                   +[](Var x) { return mean(x, {0}); }, +[](Var x) { return softmax(x, -1); }}) {
+            Tensor values[2];
+            for (Evaluator evaluator : {Evaluator::plain, Evaluator::fused}) {
+                Tape tape({.evaluator = evaluator});
+                values[evaluator == Evaluator::fused] = reduce(tape.variable(elements) * 1).value();
+            }
+            for (std::int64_t i = 0; i < values[0].size(); ++i) {
+                CAPTURE(i);
+                CHECK((values[0].at(i) == values[1].at(i) || (std::isnan(values[0].at(i)) && std::isnan(values[1].at(i)))));
+            }
+        }
+    }
+
+    TEST_CASE("the results of a group do not depend on the number of threads") {
+        std::vector<Tensor> values[2];
+        for (int threads : {1, 2}) {
+            omp_set_num_threads(threads);
+            Tape tape({.evaluator = Evaluator::fused});
+            Var x = tape.variable(Tensor::make<float>({400, 700}, [](std::span<float> elements) {
+                for (std::size_t i = 0; i < elements.size(); ++i) elements[i] = static_cast<float>(i * 7919 % 1009) / 500 - 1;
+            }));
+            Var y = (x - batch_mean(x)) * rsqrt(batch_variance(x) + 0.1);
+            std::vector<Var> outputs{y, gradient(sum(tanh(y) * x), x), softmax(y, -1)};
+            evaluate(outputs, Keep::requested);
+            for (Var output : outputs) values[threads - 1].push_back(output.value());
+        }
+        omp_set_num_threads(omp_get_num_procs());
+        for (std::size_t i = 0; i < values[0].size(); ++i)
+            CHECK(std::memcmp(values[0][i].bytes_begin(), values[1][i].bytes_begin(), values[0][i].bytes()) == 0);
     }
 
     TEST_CASE("a plan is not taken for another op that has come to lie at the same address") {
