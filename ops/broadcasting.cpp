@@ -84,7 +84,8 @@ Var sum_to(Operand x, const Shape& shape) {
     LineScope line(x);
     if (!(broadcast(from, shape, "sum_to") == from))
         throw ShapeError(fmt::format("sum_to: {} does not stretch to {}", to_string(shape), to_string(from)));
-    if (Split split = split_product(x.var, from, shape); !is_same(split.rest, x.var) && split.rest.shape() == from) {
+    Split split = split_product(x.var, from, shape);
+    if (split.rest && !is_same(split.rest, x.var) && split.rest.shape() == from) {
         Var total = sum_to(split.rest, shape);
         for (Var factor : split.constant) total = total * reshape(factor, last_axes(factor.shape(), shape.size()));
         return split.negative ? -total : total;
