@@ -66,7 +66,7 @@ class Plans {
     }
 
   private:
-    static constexpr std::size_t most_plans = 64, most_nodes = 1 << 18;
+    static constexpr std::size_t most_plans = 64, most_nodes = 1 << 20;
     struct Entry {
         Structure structure;
         std::shared_ptr<const FusionPlan> plan;

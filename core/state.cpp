@@ -52,7 +52,7 @@ void commit(Tape& tape, std::span<const Var> also) {
         proposal.state.cell_->value = tape.computed(proposal.value);
         ++proposal.state.cell_->version;
     }
-    tape.proposals_.clear();
+    tape.set_proposals({});
 }
 
 } // namespace cotape

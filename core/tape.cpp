@@ -108,7 +108,8 @@ void Tape::clear() {
     computed_.truncate(0);
     latest_evaluation_ = {};
     readings_.clear();
-    proposals_.clear();
+    reading_of_.clear();
+    set_proposals({});
     retained_.clear();
 }
 
@@ -128,8 +129,24 @@ Var Tape::variable(Tensor value, Where where) {
 }
 
 const Tape::Reading* Tape::reading(const State& state) const {
-    auto found = std::ranges::find(readings_, state.id(), [](const Reading& reading) { return reading.state.id(); });
-    return found == readings_.end() ? nullptr : &*found;
+    auto found = reading_of_.find(state.id());
+    return found == reading_of_.end() ? nullptr : &readings_[found->second];
+}
+
+void Tape::add_reading(Reading reading) {
+    reading_of_.emplace(reading.state.id(), readings_.size());
+    readings_.push_back(std::move(reading));
+}
+
+const Tape::Proposal* Tape::proposal(const State& state) const {
+    auto found = proposal_of_.find(state.id());
+    return found == proposal_of_.end() ? nullptr : &proposals_[found->second];
+}
+
+void Tape::set_proposals(std::vector<Proposal> proposals) {
+    proposals_ = std::move(proposals);
+    proposal_of_.clear();
+    for (std::size_t i = 0; i < proposals_.size(); ++i) proposal_of_.emplace(proposals_[i].state.id(), i);
 }
 
 Var Tape::variable(const State& state, Where where) {
@@ -139,7 +156,7 @@ Var Tape::variable(const State& state, Where where) {
         return var(known->node);
     }
     Var read = variable(state.value(), where);
-    readings_.push_back({state, read.id(), state.version()});
+    add_reading({state, read.id(), state.version()});
     return read;
 }
 
@@ -151,7 +168,7 @@ void Tape::bind(const State& state, Var value) {
     if (!is_floating(value.dtype()))
         throw DtypeError(fmt::format("bind: needs a floating value, got {}", to_string(value.type())));
     if (reading(state)) throw TapeError("bind: the tape has read the state already");
-    readings_.push_back({state, value.id(), state.version()});
+    add_reading({state, value.id(), state.version()});
 }
 
 Var Tape::full(const Shape& shape, double value, Dtype dtype, Where where) {
@@ -167,17 +184,18 @@ void Tape::propose(const State& state, Var value, const ProposalOptions& options
         throw DtypeError(fmt::format("propose: the state holds {}, got {}", to_string(held), to_string(value.type())));
     if (!(value.shape() == held.shape))
         throw ShapeError(fmt::format("propose: the state holds {}, got {}", to_string(held), to_string(value.type())));
-    std::erase_if(proposals_, [&](const Proposal& proposal) { return proposal.state.id() == state.id(); });
-    proposals_.push_back({state, value.id(), options.in_place});
+    auto [place, added] = proposal_of_.try_emplace(state.id(), proposals_.size());
+    Proposal made{state, value.id(), options.in_place};
+    if (added)
+        proposals_.push_back(std::move(made));
+    else
+        proposals_[place->second] = std::move(made);
 }
 
-bool Tape::has_proposal(const State& state) const {
-    return std::ranges::any_of(proposals_, [&](const Proposal& p) { return p.state.id() == state.id(); });
-}
+bool Tape::has_proposal(const State& state) const { return proposal(state) != nullptr; }
 
 Var Tape::proposed(const State& state, Where where) {
-    for (const Proposal& proposal : proposals_)
-        if (proposal.state.id() == state.id()) return var(proposal.value);
+    if (const Proposal* made = proposal(state)) return var(made->value);
     return variable(state, where);
 }
 
@@ -281,9 +299,8 @@ bool Tape::holds(std::uint32_t generation, NodeId id) const {
 }
 
 void Tape::roll_back(std::size_t nodes, std::size_t readings, std::vector<Proposal> proposals) {
-    if (readings_.size() > readings)
-        readings_.erase(readings_.begin() + static_cast<std::ptrdiff_t>(readings), readings_.end());
-    proposals_ = std::move(proposals);
+    for (; readings_.size() > readings; readings_.pop_back()) reading_of_.erase(readings_.back().state.id());
+    set_proposals(std::move(proposals));
     if (nodes_.size() <= nodes) return;
     nodes_.truncate(nodes);
     computed_.truncate(nodes);
@@ -299,9 +316,9 @@ void Tape::roll_back(std::size_t nodes, std::size_t readings, std::vector<Propos
 Tape::ModuleScope::ModuleScope(Tape& tape, std::string_view name, Where where) : tape_(tape), saved_(tape.context_) {
     const std::string& parent = tape.modules_[static_cast<std::size_t>(saved_.module)];
     std::string path = parent.empty() ? std::string(name) : name.empty() ? parent : fmt::format("{}.{}", parent, name);
-    auto found = std::ranges::find(tape.modules_, path);
-    tape.context_.module = static_cast<std::int32_t>(found - tape.modules_.begin());
-    if (found == tape.modules_.end()) tape.modules_.push_back(std::move(path));
+    auto [found, added] = tape.module_numbers_.try_emplace(path, static_cast<std::int32_t>(tape.modules_.size()));
+    if (added) tape.modules_.push_back(std::move(path));
+    tape.context_.module = found->second;
     tape.context_.fix(where);
 }
 

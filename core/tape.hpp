@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include <cotape/core/memory_plan.hpp>
@@ -161,6 +162,9 @@ class Tape {
     void insert_hashed(NodeId id);
     void rehash(std::size_t slots);
     const Reading* reading(const State& state) const;
+    const Proposal* proposal(const State& state) const;
+    void add_reading(Reading reading);
+    void set_proposals(std::vector<Proposal> proposals);
     /// Whether the node that had `id` in `generation` is still there.
     bool holds(std::uint32_t generation, NodeId id) const;
     void roll_back(std::size_t nodes, std::size_t readings, std::vector<Proposal> proposals);
@@ -177,9 +181,12 @@ class Tape {
     StableList<Tensor> computed_;
     LatestEvaluation latest_evaluation_;
     std::vector<std::string> modules_{""};
+    std::unordered_map<std::string, std::int32_t> module_numbers_{{"", 0}};
     Context context_;
     std::vector<Reading> readings_;
     std::vector<Proposal> proposals_;
+    /// Where in these two lists a state is, by its id.
+    std::unordered_map<std::uint64_t, std::size_t> reading_of_, proposal_of_;
     std::int64_t variables_ = 0;
     std::vector<std::shared_ptr<const void>> retained_;
 };
