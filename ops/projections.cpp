@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -53,6 +54,16 @@ bool strains(const Tensor& value) {
         double size = std::abs(element);
         return (size > 0 && size < 0x1p-511) || (size > 0x1p511 && std::isfinite(size));
     });
+}
+
+/// What `compute` gives at a point beside the inputs; NaN where an op refuses it as beyond its domain.
+template <class Compute>
+double where_defined(Compute compute) {
+    try {
+        return compute();
+    } catch (const ValueError&) {
+        return std::numeric_limits<double>::quiet_NaN();
+    }
 }
 
 bool in_reverse(DerivativeMode mode, int level, int order) {
@@ -256,7 +267,7 @@ double Projections::Point::along(std::size_t input, const std::vector<double>& d
 double Projections::moved(int order, std::size_t input, std::int64_t begin, std::int64_t end, double distance) const {
     std::vector<Tensor> point = inputs_;
     point[input] = moved_tensor(inputs_[input], directions_[input], begin, end, distance);
-    return record_at(point, order).phi.item();
+    return where_defined([&] { return record_at(point, order).phi.item(); });
 }
 
 std::vector<Tensor> Projections::moved_inputs(double share) const {
@@ -266,7 +277,9 @@ std::vector<Tensor> Projections::moved_inputs(double share) const {
     return point;
 }
 
-double Projections::moved_all(int order, double share) const { return record_moved(order, share).phi.item(); }
+double Projections::moved_all(int order, double share) const {
+    return where_defined([&] { return record_moved(order, share).phi.item(); });
+}
 
 Projections::Nested Projections::nested(DerivativeMode mode, int order, std::optional<std::size_t> only) const {
     Recording recording = record_function(inputs_);
@@ -284,12 +297,13 @@ double Projections::moved_nested(DerivativeMode mode, int order, std::optional<s
     std::vector<Tensor> point;
     for (std::size_t i = 0; i < inputs_.size(); ++i)
         point.push_back(moved_along(inputs_[i], tangent(order - 1, i, only), distance));
-    return nest(record_function(point), mode, order, order - 1, {}).item();
+    return where_defined([&] { return nest(record_function(point), mode, order, order - 1, {}).item(); });
 }
 
 Projections::Beside Projections::derivatives_beside(int order) const {
     Recording recording = record_moved(order, beside);
-    Beside result{recording.phi.item(), {}};
+    Beside result{where_defined([&] { return recording.phi.item(); }), {}};
+    if (std::isnan(result.value)) return result;
     std::vector<Var> slopes = gradients(recording.phi, recording.inputs);
     for (std::size_t i = 0; i < slopes.size(); ++i)
         result.slopes.push_back(sum(slopes[i] * tape_.constant(tangent(order - 1, i, {}))).item());
@@ -300,7 +314,7 @@ double Projections::moved_beside(int order, std::optional<std::size_t> only, dou
     std::vector<Tensor> point = moved_inputs(beside);
     for (std::size_t i = 0; i < point.size(); ++i)
         if (!only || *only == i) point[i] = moved_along(point[i], tangent(order - 1, i, {}), distance);
-    return record_at(point, order).phi.item();
+    return where_defined([&] { return record_at(point, order).phi.item(); });
 }
 
 bool Projections::strains_range(int order) const {
