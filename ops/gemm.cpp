@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <map>
-#include <memory>
 #include <string>
 
 #include <fmt/format.h>
@@ -15,7 +14,6 @@
 
 #include <xtensor-blas/xblas.hpp>
 
-#include <cotape/core/buffer_pool.hpp>
 #include <cotape/ops/runtime_info.hpp>
 
 namespace cotape {
@@ -53,10 +51,8 @@ class Products {
         product.a.set_data_handle(const_cast<float*>(gemm.a));
         product.b.set_data_handle(const_cast<float*>(gemm.b));
         product.c.set_data_handle(gemm.c);
-        std::shared_ptr<std::byte> scratch = allocate_buffer(product.scratch.get_desc().get_size());
-        product.scratch.set_data_handle(scratch.get());
         product.primitive.execute(stream_, {{DNNL_ARG_SRC, product.a}, {DNNL_ARG_WEIGHTS, product.b},
-                                            {DNNL_ARG_DST, product.c}, {DNNL_ARG_SCRATCHPAD, product.scratch}});
+                                            {DNNL_ARG_DST, product.c}});
         stream_.wait();
     }
 
@@ -65,7 +61,7 @@ class Products {
     using Key = std::array<std::int64_t, 6>;
     struct Product {
         dnnl::matmul primitive;
-        dnnl::memory a, b, c, scratch;
+        dnnl::memory a, b, c;
     };
 
     Product& find(const Gemm<float>& gemm) {
@@ -79,11 +75,9 @@ class Products {
         };
         dnnl::memory::desc a = matrix(gemm.m, gemm.k, gemm.transpose_a), b = matrix(gemm.k, gemm.n, gemm.transpose_b),
                            c = matrix(gemm.m, gemm.n, false);
-        dnnl::primitive_attr attributes;
-        attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-        dnnl::matmul::primitive_desc description(dnnl::matmul::desc(a, b, c), attributes, engine_);
+        dnnl::matmul::primitive_desc description(dnnl::matmul::desc(a, b, c), engine_);
         auto place = [&](const dnnl::memory::desc& desc) { return dnnl::memory(desc, engine_, DNNL_MEMORY_NONE); };
-        Product product{dnnl::matmul(description), place(a), place(b), place(c), place(description.scratchpad_desc())};
+        Product product{dnnl::matmul(description), place(a), place(b), place(c)};
         return products_.emplace(key, std::move(product)).first->second;
     }
 
