@@ -54,7 +54,7 @@ int main(int argc, char** argv) {
         benchmark::AddCustomContext(line.substr(0, colon), line.substr(colon + 2));
     }
     for (const works::Work& work : works::all())
-        benchmark::RegisterBenchmark(work.name, [&work](benchmark::State& state) { time_steps(state, work); })
+        benchmark::RegisterBenchmark(work.name.c_str(), [&work](benchmark::State& state) { time_steps(state, work); })
             ->Unit(benchmark::kMicrosecond)->UseRealTime();
     benchmark::RegisterBenchmark("record_node", record_only)->Unit(benchmark::kMicrosecond)->UseRealTime();
     benchmark::RunSpecifiedBenchmarks();

@@ -138,11 +138,21 @@ def peak_bytes(step):
     return max(held) - min(0, *held)
 
 
+def find(name):
+    """As works::find: beside all works, "batch:N" and "depth:N"."""
+    kind, _, number = name.partition(":")
+    if kind == "batch":
+        return 1, lambda: train([512, 256], True, nn.ReLU, int(number), sgd(0.01, 0.9))
+    if kind == "depth":
+        return 1, lambda: train([32] * int(number), False, nn.ReLU, 32, sgd(0.01))
+    return WORKS[name]
+
+
 def main():
     if sys.argv[1] == "--list":
         print(" ".join(WORKS))
         return
-    parts, prepare = WORKS[sys.argv[1]]
+    parts, prepare = find(sys.argv[1])
     torch.set_num_threads(int(sys.argv[2]))
     torch.manual_seed(1)
     step = prepare()

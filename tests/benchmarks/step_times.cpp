@@ -75,7 +75,7 @@ int main(int argc, char** argv) {
     if (list || information) return 0;
 
     try {
-        const works::Work& work = works::find(name);
+        works::Work work = works::find(name);
         std::function<void()> step = work.prepare();
         if (memory) {
             fmt::print("{}\n", peak_bytes(step));

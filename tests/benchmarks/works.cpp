@@ -182,7 +182,21 @@ const Work list[] = {
 
 std::span<const Work> all() { return list; }
 
-const Work& find(const std::string& name) {
+Work find(const std::string& name) {
+    std::size_t colon = name.find(':');
+    if (colon != std::string::npos) {
+        std::int64_t number = std::stoll(name.substr(colon + 1));
+        if (name.starts_with("batch:"))
+            return {name, name, 1, [=] {
+                        return train<nn::Relu, nn::Sgd>({512, 256}, true, number,
+                                                        nn::SgdOptions{.learning_rate = 0.01, .momentum = 0.9});
+                    }};
+        if (name.starts_with("depth:"))
+            return {name, name, 1, [=] {
+                        return train<nn::Relu, nn::Sgd>(std::vector<std::int64_t>(static_cast<std::size_t>(number), 32),
+                                                        false, 32, nn::SgdOptions{.learning_rate = 0.01});
+                    }};
+    }
     for (const Work& work : list)
         if (work.name == name) return work;
     throw ValueError(fmt::format("step_times: there is no work named {}", name));
