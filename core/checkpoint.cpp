@@ -16,7 +16,7 @@ namespace {
 Tensor first_input(const Call&, const Type&, std::span<const Tensor> inputs) { return inputs[0]; }
 Type first_type(const Call& call) { return call.type(0); }
 
-/// An input as the function sees it: what is recorded from it is the function's own.
+/// An input as the function sees it, with a number for each checkpoint: what is recorded from it is the function's own.
 const Op enter_op{
     .name = "enter_checkpoint",
     .type = first_type,
@@ -45,7 +45,13 @@ const Op leave_op{
     .kind = OpKind::view,
 };
 
-/// The nodes on the way from some nodes to an output, in recording order, and what else they read.
+extern const Op checkpoint_op;
+
+/// How many of a checkpoint's inputs, after the first, are those of its function.
+std::size_t count_of(const Attributes& attributes) { return static_cast<std::size_t>(attributes.integer("inputs")); }
+
+/// The nodes on the way from some nodes to an output, in recording order, and what else they read. A checkpoint on the
+/// way is part of it with all that its function recorded: only as a whole can it be differentiated when recorded again.
 struct Section {
     std::vector<NodeId> nodes;
     std::vector<NodeId> outside;
@@ -59,9 +65,19 @@ Section section_between(const Tape& tape, std::span<const NodeId> begin, NodeId 
     std::vector<bool> depends(at(end) + 1), seen(at(end) + 1), is_begin(at(end) + 1);
     for (NodeId id : begin)
         if (id <= end) depends[at(id)] = is_begin[at(id)] = true;
-    for (NodeId id = first; id <= end; ++id)
-        for (NodeId input : tape.node(id).inputs)
-            if (input >= first && depends[at(input)]) depends[at(id)] = true;
+    for (bool grown = true; grown;) {
+        grown = false;
+        for (NodeId id = first; id <= end; ++id) {
+            const Node& node = tape.node(id);
+            for (NodeId input : node.inputs)
+                if (input >= first && depends[at(input)]) depends[at(id)] = true;
+            if (!depends[at(id)] || node.op != &checkpoint_op) continue;
+            for (std::size_t i = 1; i <= count_of(node.attributes); ++i) {
+                if (depends[at(node.inputs[i])]) continue;
+                depends[at(node.inputs[i])] = grown = true;
+            }
+        }
+    }
     if (!depends[at(end)]) return section;
     std::vector<NodeId> pending{end};
     while (!pending.empty()) {
@@ -99,10 +115,11 @@ Var record_again(Tape& tape, const Section& section, std::unordered_map<NodeId, 
     return replaced.at(end);
 }
 
-/// The inputs of a checkpoint: the function's output, its inputs, and the floating values that it read besides.
+/// The inputs of a checkpoint: the function's output, its inputs as it saw them, and the floating values that it read
+/// besides.
 std::vector<Var> checkpoint_derivative(const Rule& rule, std::span<const std::size_t> wanted) {
     Tape& tape = rule.y.tape();
-    std::size_t count = static_cast<std::size_t>(rule.attributes.integer("inputs"));
+    std::size_t count = count_of(rule.attributes);
     std::vector<NodeId> begin;
     std::unordered_map<NodeId, Var> replaced;
     std::vector<Var> resumed(rule.x.size());
@@ -110,9 +127,8 @@ std::vector<Var> checkpoint_derivative(const Rule& rule, std::span<const std::si
         std::vector<Operand> operands{rule.x[i]};
         if (!rule.g.node().symbolic) operands.push_back(rule.g); // which would have to be computed for that
         resumed[i] = record(resume_op, operands);
-        NodeId read = i <= count ? record(enter_op, {rule.x[i]}).id() : rule.x[i].id();
-        if (i <= count) begin.push_back(read);
-        replaced[read] = resumed[i];
+        replaced[rule.x[i].id()] = resumed[i];
+        if (i <= count) begin.push_back(rule.x[i].id());
     }
     NodeId end = rule.x[0].id();
     Var again = record_again(tape, section_between(tape, begin, end), replaced, end);
@@ -147,9 +163,10 @@ Var checkpoint(const VarFunction& function, std::span<const Var> inputs) {
     Tape::Transaction transaction(tape);
     std::vector<Var> entered;
     std::vector<NodeId> begin;
+    std::int64_t number = static_cast<std::int64_t>(tape.size());
     for (Var input : inputs) {
         if (&input.tape() != &tape) throw TapeError("checkpoint: its inputs are on two tapes");
-        entered.push_back(record(enter_op, {input}));
+        entered.push_back(record(enter_op, {input}, {{"number", number}}));
         begin.push_back(entered.back().id());
     }
     Var output = function(entered);
@@ -158,7 +175,7 @@ Var checkpoint(const VarFunction& function, std::span<const Var> inputs) {
     bool depends = !section.nodes.empty() || std::ranges::find(begin, output.id()) != begin.end();
     if (depends) {
         std::vector<Operand> operands{output};
-        operands.insert(operands.end(), inputs.begin(), inputs.end());
+        operands.insert(operands.end(), entered.begin(), entered.end());
         for (NodeId id : section.outside)
             if (is_floating(tape.node(id).type.dtype)) operands.emplace_back(tape.var(id));
         output = record(checkpoint_op, operands, {{"inputs", static_cast<std::int64_t>(inputs.size())}});

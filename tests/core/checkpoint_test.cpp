@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <random>
 
 #include <doctest/doctest.h>
 
 #include <cotape/core/buffer_pool.hpp>
+#include <cotape/core/draws.hpp>
 #include <cotape/core/error.hpp>
 #include <cotape/core/evaluate.hpp>
 #include <cotape/core/gradients.hpp>
@@ -46,6 +48,44 @@ struct Inputs {
     Var b = tape.variable(Tensor::of<double>({2, 2}, {0.7, 0.1, -0.4, 0.6}));
     Var weights = tape.constant(Tensor::of<double>({2, 2}, {1, -2, 3, 0.5}));
     Var direction = tape.constant(Tensor::of<double>({2, 2}, {0.2, 1, -0.7, 2}));
+};
+
+/// A program of random operations on values that were there before, some of them in functions of their own: with
+/// checkpoints or without, the same one for the same seed.
+class RandomProgram {
+  public:
+    RandomProgram(unsigned seed, bool checkpoints) : random_(seed), checkpoints_(checkpoints) {}
+    Var run(const Vars& inputs) { return block(inputs, 3, 5); }
+
+  private:
+    Var one_of(const Vars& values) { return values[draw_below(random_, values.size())]; }
+
+    Var block(Vars values, int depth, int length) {
+        for (int i = 0; i < length; ++i) {
+            Var a = one_of(values), b = one_of(values);
+            switch (draw_below(random_, depth > 0 ? 7 : 5)) {
+            case 0: values.push_back(0.5 * (a + b)); break;
+            case 1: values.push_back(tanh(a * b)); break;
+            case 2: values.push_back(tanh(matmul(a, b))); break;
+            case 3: values.push_back(exp(0.3 * a) * sum(b, {0})); break;
+            case 4: values.push_back(a - 0.3 * mean(b)); break;
+            default: {
+                auto function = [&](const Vars& x) {
+                    Vars all = values;
+                    all.insert(all.end(), x.begin(), x.end());
+                    return block({x[0], x[1], one_of(all)}, depth - 1, 3);
+                };
+                values.push_back(checkpoints_ ? checkpoint(function, {a, b}) : function({a, b}));
+            }
+            }
+        }
+        Var total = values[0];
+        for (std::size_t i = 1; i < values.size(); ++i) total = total + values[i];
+        return total * (1.0 / static_cast<double>(values.size()));
+    }
+
+    std::mt19937 random_;
+    bool checkpoints_;
 };
 
 /// How a chain of 64 steps is recorded, and what of it is asked for.
@@ -148,6 +188,40 @@ TEST_SUITE("core") {
                 for (Var x : {a, b}) CHECK(close(gradient(h, x).value(), gradient(f, x).value()));
                 f = sum(gradient(f, a) * direction);
                 h = sum(gradient(h, a) * direction);
+            }
+        }
+    }
+
+    TEST_CASE_FIXTURE(Inputs, "a checkpoint within one, of values from outside, is computed again as a whole") {
+        auto inner = [&](Var outside) {
+            return [=](const Vars& x) { return tanh(x[0] * x[0]) * outside; };
+        };
+        Var f = sum(inner(b)({a}) * b * weights);
+        Var h = sum(checkpoint([&](const Vars& x) { return checkpoint(inner(x[0]), {a}) * x[0]; }, {b}) * weights);
+        for (int order = 1; order <= 3; ++order) {
+            for (Var x : {a, b}) CHECK(close(gradient(h, x).value(), gradient(f, x).value()));
+            f = sum(gradient(f, a) * direction + gradient(f, b) * weights);
+            h = sum(gradient(h, a) * direction + gradient(h, b) * weights);
+        }
+    }
+
+    TEST_CASE("random programs have the same derivatives with checkpoints as without, nested anyhow") {
+        for (unsigned seed = 0; seed < 30; ++seed) {
+            CAPTURE(seed);
+            Inputs inputs;
+            Var f = RandomProgram(seed, false).run({inputs.a, inputs.b}),
+                h = RandomProgram(seed, true).run({inputs.a, inputs.b});
+            for (unsigned order = 1; order <= 3; ++order) {
+                f = sum(f * inputs.weights);
+                h = sum(h * inputs.weights);
+                Tensor slope = gradient(h, inputs.a).value(), wanted = gradient(f, inputs.a).value();
+                for (std::int64_t i = 0; i < 4; ++i)
+                    CHECK(std::fabs(slope.at(i) - wanted.at(i)) <= 1e-11 * (1 + std::fabs(wanted.at(i))));
+                auto next = [&](Var y) {
+                    return (seed + order) % 2 ? jvp(y, inputs.b, inputs.direction) * inputs.a : gradient(y, inputs.b);
+                };
+                f = next(f);
+                h = next(h);
             }
         }
     }
