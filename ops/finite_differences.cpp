@@ -9,6 +9,7 @@ namespace cotape {
 namespace {
 
 constexpr int steps = 4;
+constexpr double epsilon = 0x1p-52;
 using Table = std::array<double, steps>;
 
 struct Limit {
@@ -54,13 +55,16 @@ bool is_quadratic(const Table& slopes, const Table& bends, double step, double n
 DerivativeEstimate differentiate(const ScalarFunction& function, double at_zero, double step, double noise) {
     Table slopes{}, bends{};
     DerivativeEstimate estimate;
+    double largest = std::abs(at_zero);
     for (int i = 0; i < steps; ++i) {
         double h = std::ldexp(step, -i), above = function(h), below = function(-h);
         if (!std::isfinite(above) || !std::isfinite(below)) return {.finite = false};
+        largest = std::max({largest, std::abs(above), std::abs(below)});
         slopes[static_cast<std::size_t>(i)] = (above - below) / (2 * h);
         bends[static_cast<std::size_t>(i)] = (above - at_zero - (at_zero - below)) / h;
         estimate.secant = std::max({estimate.secant, std::abs(above - at_zero) / h, std::abs(below - at_zero) / h});
     }
+    noise += 8 * epsilon * (largest - std::abs(at_zero)); // larger values are rounded more coarsely
     if (is_quadratic(slopes, bends, step, noise)) {
         estimate.value = slopes[0];
         estimate.bound = 4 * noise / step;

@@ -170,6 +170,10 @@ class Check {
         if (!std::isfinite(beside.value)) return; // beyond the domain
         double share = projections_.tangent_share(), got = 0;
         for (double slope : beside.slopes) got += slope;
+        auto every = [&](double t) { return projections_.moved_beside(order, {}, t / share); };
+        double noise = 2 * epsilon * std::max(natural_scale_, std::abs(beside.value)) + 8 * rounding_noise(every, 0x1p-40);
+        if (!std::isfinite(noise)) return;
+        noise_ = std::max(noise_, noise); // values that are 0 at the inputs are exact there, and not here
         auto compare_along = [&](std::optional<std::size_t> only) {
             int level = 0;
             auto line = [&](double t) { return projections_.moved_beside(order, only, t); };
