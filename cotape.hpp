@@ -73,6 +73,7 @@
 #include <cotape/ops/losses.hpp>
 #include <cotape/ops/matmul.hpp>
 #include <cotape/ops/per_axis.hpp>
+#include <cotape/ops/pooling.hpp>
 #include <cotape/ops/reductions.hpp>
 #include <cotape/ops/runtime_info.hpp>
 #include <cotape/ops/scans.hpp>

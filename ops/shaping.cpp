@@ -227,6 +227,19 @@ Var reshape(Operand x, const Shape& shape) {
     return record(reshape_op, {x}, {{"shape", resolved}});
 }
 
+Var flatten(Operand x, std::int64_t start, std::int64_t end) {
+    const Shape shape = x.var.shape();
+    std::size_t rank = std::max<std::size_t>(1, shape.size());
+    auto first = normalize_axis(start, rank, "flatten"), last = normalize_axis(end, rank, "flatten");
+    if (first > last)
+        throw ShapeError(fmt::format("flatten: cannot merge axes {} to {} of {}", start, end, to_string(shape)));
+    if (shape.empty()) return reshape(x, {1});
+    Shape merged(shape.begin(), shape.begin() + first);
+    merged.push_back(element_count(Shape(shape.begin() + first, shape.begin() + last + 1)));
+    merged.append(shape.begin() + last + 1, shape.end());
+    return reshape(x, merged);
+}
+
 Var permute(Operand x, const Shape& order) {
     Shape normalized, sorted;
     for (std::int64_t axis : order) normalized.push_back(normalize_axis(axis, x.var.shape().size(), "permute"));

@@ -12,6 +12,10 @@ namespace cotape {
 /// Throws ShapeError where the counts differ.
 Var reshape(Operand x, const Shape& shape);
 
+/// The axes from `start` to `end` (both included, counted from the end where negative) merged into one; a scalar becomes
+/// [1]. Throws ShapeError unless start <= end.
+Var flatten(Operand x, std::int64_t start = 0, std::int64_t end = -1);
+
 /// Axis i of the result is axis `order[i]` of x. Throws ShapeError unless `order` names each axis once.
 Var permute(Operand x, const Shape& order);
 

@@ -30,6 +30,7 @@ PRIVATE_HEADERS = {
     'ops/lapack.hpp',
     'ops/localization.hpp',
     'ops/matrix_batches.hpp',
+    'ops/pooling_kernel.hpp',
     'ops/products.hpp',
     'ops/projections.hpp',
     'ops/reduction.hpp',

@@ -105,6 +105,7 @@ TEST_SUITE("ops") {
         throws<ShapeError>("reshape: cannot make [4, -1] of [2, 3]", [&] { reshape(a, {4, -1}); });
         throws<ShapeError>("reshape: cannot make [-2, -3] of [2, 3]", [&] { reshape(a, {-2, -3}); });
         throws<ShapeError>("reshape: only one extent can be -1, got [-1, -1]", [&] { reshape(a, {-1, -1}); });
+        throws<ShapeError>("flatten: cannot merge axes 2 to 1 of [2, 3, 4]", [&, a = of({2, 3, 4})] { flatten(a, 2, 1); });
         throws<ShapeError>("permute: needs each of the 2 axes once, got [0, 0]", [&] { permute(a, {0, 0}); });
         throws<ShapeError>("permute: needs each of the 2 axes once, got [1]", [&] { permute(a, {1}); });
         throws<ShapeError>("permute: axis 2 is outside the 2 axes of its input", [&] { permute(a, {0, 2}); });

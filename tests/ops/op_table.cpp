@@ -42,7 +42,8 @@ const std::vector<OpRow>& op_table() {
     static const std::vector<OpRow> table = [] {
         std::vector<OpRow> rows;
         for (auto family : {arithmetic_rows, function_rows, comparison_rows, reduction_rows, shaping_rows, matmul_rows,
-                            convolution_rows, loss_rows, derivative_rows, linear_algebra_rows, scan_rows})
+                            convolution_rows, pooling_rows, loss_rows, derivative_rows, linear_algebra_rows,
+                            scan_rows})
             for (OpRow& row : family()) rows.push_back(std::move(row));
         return rows;
     }();

@@ -71,3 +71,4 @@ std::vector<OpRow> loss_rows();
 std::vector<OpRow> derivative_rows();
 std::vector<OpRow> linear_algebra_rows();
 std::vector<OpRow> scan_rows();
+std::vector<OpRow> pooling_rows();

@@ -57,7 +57,16 @@ std::vector<OpRow> shaping_rows() {
                      {{from}}, same_elements(expected)};
     };
     auto swapped = [](const Shape& index) { return Shape{index[1], index[0]}; };
+    auto flatten_row = [](std::string variant, Shape from, std::int64_t start, std::int64_t end, Shape expected) {
+        return OpRow{"flatten", std::move(variant), [=](const Vars& x) { return flatten(x[0], start, end); }, {{from}},
+                     same_elements(expected)};
+    };
     return {
+        flatten_row("all axes", {2, 3, 2}, 0, -1, {12}),
+        flatten_row("but the batch", {2, 3, 2}, 1, -1, {2, 6}),
+        flatten_row("in the middle", {2, 1, 3, 2}, 1, 2, {2, 3, 2}),
+        flatten_row("a scalar", {}, 0, -1, {1}),
+        flatten_row("no batch", {0, 3, 2}, 1, -1, {0, 6}),
         reshape_row({2, 3}, {6}, {6}),
         reshape_row({2, 3}, {3, -1}, {3, 2}),
         reshape_row({1}, {}, {}),
