@@ -33,9 +33,12 @@
 #include <cotape/nn/audit.hpp>
 #include <cotape/nn/batch_norm.hpp>
 #include <cotape/nn/batch_norm_lstm.hpp>
+#include <cotape/nn/convolution.hpp>
 #include <cotape/nn/dropout.hpp>
+#include <cotape/nn/flatten.hpp>
 #include <cotape/nn/fold_batch_norm.hpp>
 #include <cotape/nn/gradient_check.hpp>
+#include <cotape/nn/group_norm.hpp>
 #include <cotape/nn/gru.hpp>
 #include <cotape/nn/identity.hpp>
 #include <cotape/nn/initializers.hpp>
@@ -46,6 +49,7 @@
 #include <cotape/nn/module.hpp>
 #include <cotape/nn/normalizer.hpp>
 #include <cotape/nn/optimizer.hpp>
+#include <cotape/nn/pooling.hpp>
 #include <cotape/nn/population_statistics.hpp>
 #include <cotape/nn/recurrent.hpp>
 #include <cotape/nn/recurrent_batch_norm.hpp>

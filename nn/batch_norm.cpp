@@ -4,9 +4,9 @@
 
 #include <cotape/core/error.hpp>
 #include <cotape/core/tape.hpp>
+#include <cotape/nn/along_channels.hpp>
 #include <cotape/ops/arithmetic.hpp>
 #include <cotape/ops/batch_statistics.hpp>
-#include <cotape/ops/shaping.hpp>
 
 namespace cotape::nn {
 namespace {
@@ -14,13 +14,6 @@ namespace {
 Shape statistics_shape(const std::string& name, std::int64_t channels) {
     if (channels < 1) throw ValueError(fmt::format("{}: needs at least one channel, got {}", name, channels));
     return {channels};
-}
-
-/// A [C] state as it broadcasts against x: [1, C, 1, ...].
-Var along_channels(Var state, const Shape& x) {
-    Shape shape(x.size(), 1);
-    shape[1] = x[1];
-    return reshape(state, shape);
 }
 
 } // namespace

@@ -21,6 +21,7 @@ PRIVATE_HEADERS = {
     'core/group_run.hpp',
     'core/long_sums.hpp',
     'data/digit_strokes.hpp',
+    'nn/along_channels.hpp',
     'ops/convolution_kernel.hpp',
     'ops/convolution_onednn.hpp',
     'ops/error_likeness.hpp',

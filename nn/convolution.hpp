@@ -1,0 +1,125 @@
+#pragma once
+
+#include <random>
+#include <string>
+
+#include <cotape/nn/weighted_sum.hpp>
+#include <cotape/ops/convolution.hpp>
+
+namespace cotape::nn {
+
+/// As ConvolutionOptions, with a bias.
+struct ConvOptions {
+    PerAxis stride = 1;
+    PerAxis padding = 0;
+    PerAxis dilation = 1;
+    std::int64_t groups = 1;
+    /// Off for the layer before a batch norm, whose shift makes a bias superfluous.
+    bool bias = true;
+};
+
+/// As ConvolutionTransposeOptions, with a bias.
+struct ConvTransposeOptions {
+    PerAxis stride = 1;
+    PerAxis padding = 0;
+    PerAxis output_padding = 0;
+    PerAxis dilation = 1;
+    std::int64_t groups = 1;
+    bool bias = true;
+};
+
+/// What convolutional layers share: a weight, with as many spatial axes as the input has, and a bias for each output
+/// channel. Both start uniform within 1 / sqrt(fan in), as PyTorch's do, where the fan in is the weight's second extent
+/// times the size of its kernel.
+class Convolutional : public WeightedSum {
+  protected:
+    Convolutional(const Shape& weight, std::int64_t output_channels, bool bias, std::mt19937& random);
+
+    /// The convolution of x; `factors` is the weight on x's tape.
+    virtual Var convolve(Var x, Var factors) = 0;
+    Var forward(Var x) override;
+
+    std::size_t axes() const { return weight().type().shape.size() - 2; }
+};
+
+/// Convolution of [N, inputs, spatial...] with a weight [outputs, inputs / groups, kernel...]; see conv2d. Throws
+/// ValueError for channels that do not fall into the groups, and for extents below 1.
+class Conv : public Convolutional {
+  public:
+    std::string describe() const override;
+
+  protected:
+    Conv(std::size_t axes, std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size,
+         const ConvOptions& options, std::mt19937& random);
+    Var convolve(Var x, Var factors) override;
+
+  private:
+    ConvolutionOptions options_;
+};
+
+/// Transposed convolution of [N, inputs, spatial...] with a weight [inputs, outputs / groups, kernel...]; see
+/// conv_transpose2d. Throws as Conv.
+class ConvTranspose : public Convolutional {
+  public:
+    /// Each group of input channels gives a group of output channels, which the second axis of the weight counts.
+    std::int64_t channel_of(std::int64_t position) const override;
+    std::string describe() const override;
+
+  protected:
+    ConvTranspose(std::size_t axes, std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size,
+                  const ConvTransposeOptions& options, std::mt19937& random);
+    Var convolve(Var x, Var factors) override;
+
+  private:
+    ConvolutionTransposeOptions options_;
+};
+
+/// Convolution over one spatial axis.
+class Conv1d : public Conv {
+  public:
+    Conv1d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, const ConvOptions& options,
+           std::mt19937& random)
+        : Conv(1, inputs, outputs, kernel_size, options, random) {}
+};
+
+/// Convolution over two spatial axes: images.
+class Conv2d : public Conv {
+  public:
+    Conv2d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, const ConvOptions& options,
+           std::mt19937& random)
+        : Conv(2, inputs, outputs, kernel_size, options, random) {}
+};
+
+/// Convolution over three spatial axes: volumes.
+class Conv3d : public Conv {
+  public:
+    Conv3d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, const ConvOptions& options,
+           std::mt19937& random)
+        : Conv(3, inputs, outputs, kernel_size, options, random) {}
+};
+
+/// Transposed convolution over one spatial axis.
+class ConvTranspose1d : public ConvTranspose {
+  public:
+    ConvTranspose1d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size,
+                    const ConvTransposeOptions& options, std::mt19937& random)
+        : ConvTranspose(1, inputs, outputs, kernel_size, options, random) {}
+};
+
+/// Transposed convolution over two spatial axes.
+class ConvTranspose2d : public ConvTranspose {
+  public:
+    ConvTranspose2d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size,
+                    const ConvTransposeOptions& options, std::mt19937& random)
+        : ConvTranspose(2, inputs, outputs, kernel_size, options, random) {}
+};
+
+/// Transposed convolution over three spatial axes.
+class ConvTranspose3d : public ConvTranspose {
+  public:
+    ConvTranspose3d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size,
+                    const ConvTransposeOptions& options, std::mt19937& random)
+        : ConvTranspose(3, inputs, outputs, kernel_size, options, random) {}
+};
+
+} // namespace cotape::nn
