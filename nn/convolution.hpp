@@ -80,6 +80,8 @@ class Conv1d : public Conv {
     Conv1d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, const ConvOptions& options,
            std::mt19937& random)
         : Conv(1, inputs, outputs, kernel_size, options, random) {}
+    Conv1d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, std::mt19937& random)
+        : Conv1d(inputs, outputs, kernel_size, {}, random) {}
 };
 
 /// Convolution over two spatial axes: images.
@@ -88,6 +90,8 @@ class Conv2d : public Conv {
     Conv2d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, const ConvOptions& options,
            std::mt19937& random)
         : Conv(2, inputs, outputs, kernel_size, options, random) {}
+    Conv2d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, std::mt19937& random)
+        : Conv2d(inputs, outputs, kernel_size, {}, random) {}
 };
 
 /// Convolution over three spatial axes: volumes.
@@ -96,6 +100,8 @@ class Conv3d : public Conv {
     Conv3d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, const ConvOptions& options,
            std::mt19937& random)
         : Conv(3, inputs, outputs, kernel_size, options, random) {}
+    Conv3d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, std::mt19937& random)
+        : Conv3d(inputs, outputs, kernel_size, {}, random) {}
 };
 
 /// Transposed convolution over one spatial axis.
@@ -104,6 +110,8 @@ class ConvTranspose1d : public ConvTranspose {
     ConvTranspose1d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size,
                     const ConvTransposeOptions& options, std::mt19937& random)
         : ConvTranspose(1, inputs, outputs, kernel_size, options, random) {}
+    ConvTranspose1d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, std::mt19937& random)
+        : ConvTranspose1d(inputs, outputs, kernel_size, {}, random) {}
 };
 
 /// Transposed convolution over two spatial axes.
@@ -112,6 +120,8 @@ class ConvTranspose2d : public ConvTranspose {
     ConvTranspose2d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size,
                     const ConvTransposeOptions& options, std::mt19937& random)
         : ConvTranspose(2, inputs, outputs, kernel_size, options, random) {}
+    ConvTranspose2d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, std::mt19937& random)
+        : ConvTranspose2d(inputs, outputs, kernel_size, {}, random) {}
 };
 
 /// Transposed convolution over three spatial axes.
@@ -120,6 +130,8 @@ class ConvTranspose3d : public ConvTranspose {
     ConvTranspose3d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size,
                     const ConvTransposeOptions& options, std::mt19937& random)
         : ConvTranspose(3, inputs, outputs, kernel_size, options, random) {}
+    ConvTranspose3d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, std::mt19937& random)
+        : ConvTranspose3d(inputs, outputs, kernel_size, {}, random) {}
 };
 
 } // namespace cotape::nn

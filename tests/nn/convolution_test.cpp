@@ -1,5 +1,7 @@
 #include <cotape/nn/convolution.hpp>
 
+#include <set>
+
 #include <doctest/doctest.h>
 
 #include <cotape/core/error.hpp>
@@ -49,9 +51,33 @@ TEST_SUITE("nn") {
         CHECK(bare.parameters().size() == 1);
     }
 
+    TEST_CASE("a convolutional layer knows the output channel of each element of its weight") {
+        std::mt19937 random(1);
+        nn::Conv2d conv(4, 6, {1, 2}, {.groups = 2}, random);
+        nn::ConvTranspose2d transposed(4, 6, {1, 2}, {.groups = 2}, random);
+        for (nn::WeightedSum* layer : std::initializer_list<nn::WeightedSum*>{&conv, &transposed}) {
+            Tape tape;
+            Var x = tape.constant(Tensor::full({1, 4, 3, 3}, 1));
+            Tensor before = (*layer)(x).value(), weight = layer->weight().value();
+            std::int64_t plane = before.size() / 6;
+            for (std::int64_t i = 0; i < weight.size(); ++i) {
+                CAPTURE(i);
+                std::vector<double> changed = elements_of(weight);
+                changed[static_cast<std::size_t>(i)] += 1;
+                layer->set(Tensor::of<double>(weight.shape(), changed).as(Dtype::float32), layer->bias()->value());
+                Tape other;
+                Tensor after = (*layer)(other.constant(Tensor::full({1, 4, 3, 3}, 1))).value();
+                std::set<std::int64_t> moved;
+                for (std::int64_t j = 0; j < after.size(); ++j)
+                    if (std::abs(after.at(j) - before.at(j)) > 0.5) moved.insert(j / plane);
+                CHECK(moved == std::set{layer->channel_of(i)});
+            }
+        }
+    }
+
     TEST_CASE("convolutional layers describe themselves with what is not as usual") {
         std::mt19937 random(1);
-        CHECK(nn::Conv2d(1, 32, 3, {}, random).describe() == "Conv2d(1 -> 32, kernel [3, 3])");
+        CHECK(nn::Conv2d(1, 32, 3, random).describe() == "Conv2d(1 -> 32, kernel [3, 3])");
         nn::ConvOptions all{.stride = {2, 1}, .padding = 1, .dilation = 2, .groups = 2, .bias = false};
         CHECK(nn::Conv2d(4, 6, {3, 1}, all, random).describe() ==
               "Conv2d(4 -> 6, kernel [3, 1], stride [2, 1], padding 1, dilation 2, groups 2, no bias)");
@@ -79,10 +105,10 @@ TEST_SUITE("nn") {
                              "Conv3d: kernel_size must be at least 1, got [3, 0, 1]", ValueError);
         CHECK_THROWS_WITH_AS(nn::Conv2d(4, 6, {3, 2, 1}, {}, random),
                              "Conv2d: kernel_size needs one number or 2, got [3, 2, 1]", ShapeError);
-        CHECK_THROWS_WITH_AS(forward(nn::Conv2d(4, 6, 3, {}, random), {2, 3, 5, 5}),
+        CHECK_THROWS_WITH_AS(forward(nn::Conv2d(4, 6, 3, random), {2, 3, 5, 5}),
                              "conv2d: weight [6, 4, 3, 3] in 1 groups takes 4 channels, got input [2, 3, 5, 5]",
                              ShapeError);
-        CHECK_THROWS_WITH_AS(forward(nn::Conv2d(4, 6, 3, {}, random), {4, 5, 5}),
+        CHECK_THROWS_WITH_AS(forward(nn::Conv2d(4, 6, 3, random), {4, 5, 5}),
                              "conv2d: needs an input and a weight of rank 4, got [4, 5, 5] and [6, 4, 3, 3]",
                              ShapeError);
     }
@@ -103,7 +129,7 @@ TEST_SUITE("nn") {
     TEST_CASE("a convolutional net with batch norm and pooling passes the gradient check at orders 1 and 2") {
         std::mt19937 random(2);
         nn::Sequential net(nn::Unflatten(1, {1, 6, 6}), nn::Conv2d(1, 3, 3, {.padding = 1, .bias = false}, random),
-                           nn::BatchNorm2d(3), nn::MaxPool2d(2), nn::Conv2d(3, 2, 2, {}, random), nn::AvgPool2d(2),
+                           nn::BatchNorm2d(3), nn::MaxPool2d(2), nn::Conv2d(3, 2, 2, random), nn::AvgPool2d(2),
                            nn::Flatten(), nn::Linear(2, 2, random));
         Tensor labels = Tensor::of<std::int64_t>({4}, {0, 1, 1, 0});
         GradientCheckReport report =
