@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <ranges>
 
 #include <fmt/format.h>
 
@@ -81,12 +82,12 @@ void Normalizer::track(const BatchStatistics& batch) {
 bool Normalizer::has_proposed(Var mean) {
     std::erase_if(proposals_, [](const Proposal& proposal) { return !proposal.after.is_recorded(); });
     Var running = mean.tape().proposed(running_mean_);
-    while (true) {
-        auto last = std::ranges::find_if(proposals_, [&](const Proposal& p) { return is_same(p.after, running); });
-        if (last == proposals_.end()) return false;
-        if (is_same(last->batch, mean)) return true;
-        running = last->before;
+    for (const Proposal& proposal : proposals_ | std::views::reverse) {
+        if (!is_same(proposal.after, running)) continue;
+        if (is_same(proposal.batch, mean)) return true;
+        running = proposal.before;
     }
+    return false;
 }
 
 void Normalizer::propose(const BatchStatistics& batch) {
