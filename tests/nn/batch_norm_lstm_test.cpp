@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cotape/core/checkpoint.hpp>
 #include <cotape/core/error.hpp>
 #include <cotape/core/gradients.hpp>
 #include <cotape/core/tape.hpp>
@@ -197,6 +198,26 @@ TEST_SUITE("nn") {
         train_once(once, scattered({4, 5, inputs}, 1));
         for (std::size_t i = 0; i < net.statistics().size(); ++i)
             CHECK(same_bits(net.statistics()[i].state.value(), once.statistics()[i].state.value()));
+    }
+
+    TEST_CASE("computed again behind a checkpoint, a batch-normalised LSTM gives the same gradients and proposes its statistics "
+              "once") {
+        nn::BatchNormLSTM plain = make_net(), again = make_net();
+        Tensor x = scattered({4, 5, inputs}), slopes[2];
+        for (bool recomputed : {false, true}) {
+            nn::BatchNormLSTM& net = recomputed ? again : plain;
+            Tape tape;
+            Var input = tape.variable(x);
+            auto function = [&](const std::vector<Var>& vars) { return net(vars[0]); };
+            Var y = recomputed ? checkpoint(function, {input}) : net(input);
+            Var slope = gradient(cubes(y), input);
+            commit(tape, std::span<const Var>(&slope, 1));
+            slopes[recomputed] = slope.value();
+        }
+        CHECK(distance(slopes[1], elements_of(slopes[0])) < 1e-6);
+        for (std::size_t i = 0; i < plain.statistics().size(); ++i)
+            CHECK(distance(again.statistics()[i].state.value(), elements_of(plain.statistics()[i].state.value())) < 1e-6);
+        for (const nn::NamedNormalizer& named : nn::normalizers(again)) CHECK(named.normalizer->batches_seen() == 1);
     }
 
     TEST_CASE("with the population's statistics of one batch, evaluation gives what training gave") {
