@@ -142,6 +142,8 @@ TEST_SUITE("nn") {
                     leaves.push_back(tape.variable(tensor_of(one["parameters"][i]).as(dtype)));
                     tape.bind(parameters[i].state, leaves.back());
                 }
+                for (const nn::Named<State>& statistic : layer->statistics())
+                    tape.bind(statistic.state, tape.constant(statistic.state.value().as(dtype)));
                 Var y = (*layer)(leaves[0]);
                 // The file has 12 digits; float32 rounds sums of some dozen numbers up to 5.
                 double tolerance = dtype == Dtype::float64 ? 1e-10 : 2e-5;
