@@ -68,7 +68,9 @@ std::string Attributes::to_string() const {
         if (!text.empty()) text += ", ";
         switch (field.kind) {
         case Attribute::Kind::integer: text += fmt::format("{}={}", field.name, numbers_[field.begin]); break;
-        case Attribute::Kind::integers: text += fmt::format("{}={}", field.name, cotape::to_string(integers(field.name))); break;
+        case Attribute::Kind::integers:
+            text += fmt::format("{}={}", field.name, cotape::to_string(integers(field.name)));
+            break;
         case Attribute::Kind::real: text += fmt::format("{}={:g}", field.name, real(field.name)); break;
         }
     }

@@ -34,7 +34,8 @@ class Attributes {
     bool empty() const { return fields_.empty(); }
     bool has(const char* name) const;
 
-    /// The value under `name`; that it is there, with that kind, is the op's own invariant. Throws ValueError otherwise.
+    /// The value under `name`; that it is there, with that kind, is the op's own invariant. Throws ValueError
+    /// otherwise.
     std::int64_t integer(const char* name) const;
     bool flag(const char* name) const { return integer(name) != 0; }
     double real(const char* name) const;

@@ -51,7 +51,8 @@ void BroadcastReader::reserve(std::int64_t count) {
 const void* BroadcastReader::read(std::int64_t begin, std::int64_t count) {
     if (axes_.empty()) return elements_ + static_cast<std::size_t>(begin) * element_size_;
     std::int64_t offset = locate(begin);
-    bool within_run = index_.back() + count <= axes_.back().extent, one_element = within_run && axes_.back().stride == 0;
+    bool within_run = index_.back() + count <= axes_.back().extent,
+         one_element = within_run && axes_.back().stride == 0;
     if (within_run && !one_element) return elements_ + static_cast<std::size_t>(offset) * element_size_;
 
     std::int64_t source = one_element ? offset : begin % period_;

@@ -8,9 +8,9 @@
 
 namespace cotape {
 
-/// Reads a tensor as if it were broadcast to a larger shape, a run of consecutive elements at a time. What is consecutive
-/// in the tensor as well is read in place; the rest is expanded into a buffer of the reader's own. The tensor must
-/// outlive the reader; a reader belongs to one thread.
+/// Reads a tensor as if it were broadcast to a larger shape, a run of consecutive elements at a time. What is
+/// consecutive in the tensor as well is read in place; the rest is expanded into a buffer of the reader's own. The
+/// tensor must outlive the reader; a reader belongs to one thread.
 class BroadcastReader {
   public:
     BroadcastReader(const Tensor& tensor, const Shape& shape);
@@ -22,11 +22,13 @@ class BroadcastReader {
     /// Makes room for reads of up to `count` elements, which then do not throw.
     void reserve(std::int64_t count);
 
-    /// The elements from row-major position `begin` of the broadcast shape on, `count` of them; valid until the next call.
+    /// The elements from row-major position `begin` of the broadcast shape on, `count` of them; valid until the next
+    /// call.
     const void* read(std::int64_t begin, std::int64_t count);
 
   private:
-    /// Where the element at a position of the broadcast shape is in the tensor; `index_` becomes its index along each axis.
+    /// Where the element at a position of the broadcast shape is in the tensor; `index_` becomes its index along each
+    /// axis.
     std::int64_t locate(std::int64_t position);
     template <class Bits>
     void expand(std::int64_t offset, std::int64_t count);

@@ -81,14 +81,16 @@ class Reuse {
         std::vector<std::size_t> last_step(group.loads.size(), 0);
         for (std::size_t i = 0; i < group.steps.size(); ++i)
             for (OperandIndex operand : group.steps[i].operands)
-                if (static_cast<std::size_t>(operand) < last_step.size()) last_step[static_cast<std::size_t>(operand)] = i;
+                if (static_cast<std::size_t>(operand) < last_step.size())
+                    last_step[static_cast<std::size_t>(operand)] = i;
         for (const GroupFold& fold : group.folds) // folds run after all steps
             if (static_cast<std::size_t>(fold.operand) < last_step.size())
                 last_step[static_cast<std::size_t>(fold.operand)] = group.steps.size();
         std::vector<std::size_t> free;
         for (std::size_t i = 0; i < group.loads.size(); ++i) {
             const GroupLoad& load = group.loads[i];
-            bool dies = load.in_place && concerns(load.node) && of(load.node).dying && of(load.node).last_unit == position;
+            bool dies =
+                load.in_place && concerns(load.node) && of(load.node).dying && of(load.node).last_unit == position;
             if (load.of_state || dies)
                 free.push_back(i);
         }

@@ -157,7 +157,7 @@ const Op checkpoint_op{
 
 } // namespace
 
-Var checkpoint(const VarFunction& function, std::span<const Var> inputs) {
+Var checkpoint(const VarFunction& function, std::span<const Var> inputs, Where where) {
     if (inputs.empty()) throw ValueError("checkpoint: needs at least one input");
     Tape& tape = inputs.front().tape();
     Tape::Transaction transaction(tape);
@@ -166,7 +166,7 @@ Var checkpoint(const VarFunction& function, std::span<const Var> inputs) {
     std::int64_t number = static_cast<std::int64_t>(tape.size());
     for (Var input : inputs) {
         if (&input.tape() != &tape) throw TapeError("checkpoint: its inputs are on two tapes");
-        entered.push_back(record(enter_op, {input}, {{"number", number}}));
+        entered.push_back(record(enter_op, {Operand(input, where)}, {{"number", number}}));
         begin.push_back(entered.back().id());
     }
     Var output = function(entered);
@@ -174,7 +174,7 @@ Var checkpoint(const VarFunction& function, std::span<const Var> inputs) {
     Section section = section_between(tape, begin, output.id());
     bool depends = !section.nodes.empty() || std::ranges::find(begin, output.id()) != begin.end();
     if (depends) {
-        std::vector<Operand> operands{output};
+        std::vector<Operand> operands{Operand(output, where)};
         operands.insert(operands.end(), entered.begin(), entered.end());
         for (NodeId id : section.outside)
             if (is_floating(tape.node(id).type.dtype)) operands.emplace_back(tape.var(id));
@@ -184,8 +184,8 @@ Var checkpoint(const VarFunction& function, std::span<const Var> inputs) {
     return output;
 }
 
-Var checkpoint(const VarFunction& function, std::initializer_list<Var> inputs) {
-    return checkpoint(function, std::span<const Var>(inputs.begin(), inputs.size()));
+Var checkpoint(const VarFunction& function, std::initializer_list<Var> inputs, Where where) {
+    return checkpoint(function, std::span<const Var>(inputs.begin(), inputs.size()), where);
 }
 
 } // namespace cotape

@@ -22,7 +22,7 @@ using VarFunction = std::function<Var(const std::vector<Var>& inputs)>;
 /// evaluation keeps what was requested alone (commit, a step of an optimiser, Keep::requested). Forward mode computes
 /// everything twice. Throws ValueError for no inputs, TapeError for inputs or a result of another tape, and what the
 /// function throws.
-Var checkpoint(const VarFunction& function, std::span<const Var> inputs);
-Var checkpoint(const VarFunction& function, std::initializer_list<Var> inputs);
+Var checkpoint(const VarFunction& function, std::span<const Var> inputs, Where where = Where::current());
+Var checkpoint(const VarFunction& function, std::initializer_list<Var> inputs, Where where = Where::current());
 
 } // namespace cotape

@@ -6,8 +6,8 @@ namespace cotape {
 /// same bits.
 enum class CpuLevel { baseline, avx2, avx512 };
 
-/// The best one that the running CPU offers, or a lesser one that the environment variable COTAPE_INSTRUCTION_SET names:
-/// baseline, avx2 or avx512. Throws ValueError for any other name.
+/// The best one that the running CPU offers, or a lesser one that the environment variable COTAPE_INSTRUCTION_SET
+/// names: baseline, avx2 or avx512. Throws ValueError for any other name.
 CpuLevel cpu_level();
 
 namespace detail {

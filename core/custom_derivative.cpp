@@ -101,7 +101,8 @@ void check_rule(const DerivativeRule& rule, const std::string& name, Var own_out
 
 } // namespace
 
-VarFunction with_derivative(VarFunction function, DerivativeRule rule, const CustomDerivativeOptions& options) {
+VarFunction with_derivative(VarFunction function, DerivativeRule rule, const CustomDerivativeOptions& options,
+                            Where where) {
     std::shared_ptr<const Op> op = make_op(rule, options.name);
     return [=, function = std::move(function), rule = std::move(rule)](const std::vector<Var>& inputs) {
         if (inputs.empty()) throw ValueError(fmt::format("{}: needs at least one input", op->name));
@@ -110,7 +111,7 @@ VarFunction with_derivative(VarFunction function, DerivativeRule rule, const Cus
         Var output = function(inputs);
         if (&output.tape() != &tape) throw TapeError(fmt::format("{}: its result is on another tape", op->name));
         require_no_other_variables(tape, output, inputs, op->name);
-        std::vector<Operand> operands{output};
+        std::vector<Operand> operands{Operand(output, where)};
         operands.insert(operands.end(), inputs.begin(), inputs.end());
         Var y = record(*op, operands);
         tape.retain(op);

@@ -27,6 +27,8 @@ struct CustomDerivativeOptions {
 /// The result is called like the function, and throws what that throws; ValueError where the function reads a variable
 /// that is not among its inputs, as that would get no gradient. A rule that gives another number of cotangents, or one
 /// of another type, throws when it is asked for them.
-VarFunction with_derivative(VarFunction function, DerivativeRule rule, const CustomDerivativeOptions& options = {});
+/// What it records carries the line of the call of with_derivative, `where`.
+VarFunction with_derivative(VarFunction function, DerivativeRule rule, const CustomDerivativeOptions& options = {},
+                            Where where = Where::current());
 
 } // namespace cotape

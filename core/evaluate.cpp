@@ -1,4 +1,5 @@
 #include <cotape/core/evaluation.hpp>
+#include <cotape/core/cpu.hpp>
 
 #include <algorithm>
 #include <cstdlib>
@@ -14,7 +15,8 @@ namespace {
 
 /// The nodes without a value that `requested` needs, in recording order.
 std::vector<NodeId> nodes_to_compute(const Tape& tape, std::span<const NodeId> requested) {
-    // Clear between two uses, and never shrinking: what it costs to look at the end of a tape does not depend on its length.
+    // Clear between two uses, and never shrinking: what it costs to look at the end of a tape does not depend on its
+    // length.
     thread_local std::vector<char> marked;
     std::vector<NodeId> needed;
     NodeId last = std::ranges::max(requested);
@@ -69,6 +71,7 @@ void evaluate(std::span<const Var> vars, Keep keep, std::span<const NodeId> expe
     }
     std::vector<NodeId> needed = nodes_to_compute(tape, requested);
     if (needed.empty()) return;
+    cpu_level(); // where it throws, no thread computes yet
     Evaluation evaluation{tape, needed, requested, keep, expendable};
     if (needed.size() > 1 && fuses(tape.options()))
         evaluate_fused(evaluation);

@@ -26,8 +26,8 @@ void evaluate(std::span<const Var> vars, Keep keep, std::span<const NodeId> expe
 /// One node at a time, in recording order.
 void evaluate_plain(const Evaluation& evaluation);
 
-/// By a plan that fuses elementwise nodes and the sums at their ends. Plans are kept for tapes of the same structure. With
-/// Keep::all it keeps every value that it put into memory. Results do not depend on the number of threads.
+/// By a plan that fuses elementwise nodes and the sums at their ends. Plans are kept for tapes of the same structure.
+/// With Keep::all it keeps every value that it put into memory. Results do not depend on the number of threads.
 void evaluate_fused(const Evaluation& evaluation);
 
 /// The value of one node from those of its inputs.

@@ -24,11 +24,13 @@ FoldWalk::FoldWalk(const GroupFold& fold, const Shape& space) : fold_(&fold) {
 
 void FoldWalk::start(double* states, std::int64_t chunks) const {
     for (std::int64_t chunk = 0; chunk < chunks; ++chunk)
-        for (std::size_t plane = 0; plane < static_cast<std::size_t>(fold_->kernel->planes); ++plane, states += outputs_)
+        for (std::size_t plane = 0; plane < static_cast<std::size_t>(fold_->kernel->planes);
+             ++plane, states += outputs_)
             std::fill_n(states, outputs_, fold_->kernel->start[plane]);
 }
 
-void FoldWalk::take(const std::byte* elements, std::int64_t begin, std::int64_t count, Dtype dtype, double* state) const {
+void FoldWalk::take(const std::byte* elements, std::int64_t begin, std::int64_t count, Dtype dtype,
+                    double* state) const {
     const Axis& inner = axes_[0];
     while (count > 0) {
         std::int64_t within = begin % inner.extent, outer = begin / inner.extent, output = 0;

@@ -22,7 +22,8 @@ class FoldWalk {
     /// Takes in `count` elements of the space from row-major position `begin` on.
     void take(const std::byte* elements, std::int64_t begin, std::int64_t count, Dtype dtype, double* state) const;
     /// Where it folds rows: takes in parts of rows, from position `within` of a run on.
-    void take_rows(const std::byte* elements, const FoldRows& rows, std::int64_t within, Dtype dtype, double* state) const;
+    void take_rows(const std::byte* elements, const FoldRows& rows, std::int64_t within, Dtype dtype,
+                   double* state) const;
 
     /// The results of `fold`, this one or one that it includes, from the states of all chunks, which are joined.
     void join(double* states, std::int64_t chunks) const;

@@ -41,8 +41,8 @@ struct Structure {
     }
 };
 
-/// The plans made so far, the latest used first: a cache for all tapes of the process, as every step of a training makes
-/// a new tape of the same structure.
+/// The plans made so far, the latest used first: a cache for all tapes of the process, as every step of a training
+/// makes a new tape of the same structure.
 class Plans {
   public:
     std::shared_ptr<const FusionPlan> find(const Structure& structure) {
@@ -85,7 +85,8 @@ std::shared_ptr<const FusionPlan> plan_for(const Evaluation& evaluation) {
     Structure structure(evaluation);
     std::shared_ptr<const FusionPlan> plan = plans().find(structure);
     if (!plan) {
-        auto made = std::make_shared<FusionPlan>(make_fusion_plan(evaluation.tape, evaluation.needed, evaluation.requested));
+        auto made =
+            std::make_shared<FusionPlan>(make_fusion_plan(evaluation.tape, evaluation.needed, evaluation.requested));
         plan_reuse(*made, evaluation.tape, evaluation.requested, evaluation.expendable);
         plan = std::move(made);
         plans().insert(std::move(structure), plan);

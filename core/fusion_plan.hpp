@@ -22,7 +22,8 @@ using OperandIndex = std::int32_t;
 struct GroupLoad {
     NodeId node;
     bool in_place;
-    /// The value of a state that is about to change, which holds it beside the tape; it may be overwritten all the same.
+    /// The value of a state that is about to change, which holds it beside the tape; it may be overwritten all the
+    /// same.
     bool of_state = false;
 };
 
@@ -47,8 +48,8 @@ struct GroupFold {
     Shape axes;
 };
 
-/// Elementwise and rowwise nodes over one space of elements, and the reductions at their ends, run together tile by tile.
-/// With rowwise nodes, tiles are made of whole rows.
+/// Elementwise and rowwise nodes over one space of elements, and the reductions at their ends, run together tile by
+/// tile. With rowwise nodes, tiles are made of whole rows.
 struct Group {
     Type space;
     std::vector<GroupLoad> loads;
@@ -73,9 +74,10 @@ struct FusionPlan {
 };
 
 /// Plans the computation of `needed`, in recording order, for the sake of `requested`. Every node gets a stage: an
-/// elementwise node stays in the stage of its inputs of the same space; whatever reads a value from memory comes a stage
-/// after what put it there. Nodes of one stage and one space form a group, which therefore depends on no part of itself
-/// through anything outside. A value that a later group wants is stored, unless it is cheap to compute there again.
+/// elementwise node stays in the stage of its inputs of the same space; whatever reads a value from memory comes a
+/// stage after what put it there. Nodes of one stage and one space form a group, which therefore depends on no part of
+/// itself through anything outside. A value that a later group wants is stored, unless it is cheap to compute there
+/// again.
 FusionPlan make_fusion_plan(const Tape& tape, std::span<const NodeId> needed, std::span<const NodeId> requested);
 
 } // namespace cotape

@@ -55,8 +55,8 @@ class Dependents {
     std::vector<bool> flags_;
 };
 
-/// Puts the sum of those terms that are outputs of one op, `terms[first]` among them, in the place of that one, where the
-/// op has a cheaper sum than adding.
+/// Puts the sum of those terms that are outputs of one op, `terms[first]` among them, in the place of that one, where
+/// the op has a cheaper sum than adding.
 void join_outputs(std::vector<Var>& terms, std::size_t first) {
     const Op* op = terms[first].node().op;
     auto is_output = [op](Var term) { return term.node().op == op; };
@@ -150,7 +150,8 @@ void propagate(Tape& tape, NodeId id, const Dependents& dependents, Accumulator&
                                         node.op->name, i));
         if (!(cotangent.type() == inputs[i].type()))
             require_same_type(inputs[i], cotangent,
-                              fmt::format("gradients: the derivative of {} for its input {}", node.op->name, i).c_str());
+                              fmt::format("gradients: the derivative of {} for its input {}", node.op->name, i)
+                                  .c_str());
         sums.add(inputs[i].id(), cotangent, id);
     }
 }
@@ -166,7 +167,8 @@ const Op cotangent_op{
     .kind = OpKind::symbolic,
 };
 
-/// The cotangents of xs. Joined sums multiply terms by terms: where `join` is false, each term stays linear in the seeds.
+/// The cotangents of xs. Joined sums multiply terms by terms: where `join` is false, each term stays linear in the
+/// seeds.
 std::vector<Var> reverse_pass(std::span<const Var> ys, std::span<const Var> seeds, std::span<const Var> xs, bool join) {
     if (ys.empty() || xs.empty()) return std::vector<Var>(xs.size());
     Tape& tape = ys.front().tape();
@@ -234,7 +236,8 @@ Var vjp(Var y, Var x, Var cotangent) { return vjp(y, std::span<const Var>(&x, 1)
 
 Var jvp(Var y, std::span<const Var> xs, std::span<const Var> tangents) {
     if (xs.size() != tangents.size())
-        throw ValueError(fmt::format("jvp: needs one tangent for each of {} inputs, got {}", xs.size(), tangents.size()));
+        throw ValueError(
+            fmt::format("jvp: needs one tangent for each of {} inputs, got {}", xs.size(), tangents.size()));
     for (std::size_t i = 0; i < xs.size(); ++i) require_same_type(xs[i], tangents[i], "jvp: the tangent");
     y.node();
     Tape& tape = y.tape();

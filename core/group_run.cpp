@@ -97,7 +97,8 @@ class GroupRun {
     class Worker {
       public:
         explicit Worker(GroupRun& run)
-            : run_(run), operands_(run.first_slot() + static_cast<std::size_t>(run.group_.slots)), folded_(run.walks_.size()) {
+            : run_(run), operands_(run.first_slot() + static_cast<std::size_t>(run.group_.slots)),
+              folded_(run.walks_.size()) {
             const Group& group = run.group_;
             for (const GroupLoad& load : group.loads)
                 if (!load.in_place) {
@@ -228,7 +229,8 @@ class GroupRun {
     }
 
     double* state_of(std::size_t walk, std::int64_t chunk = 0) const {
-        return reinterpret_cast<double*>(states_[walk].get()) + static_cast<std::size_t>(chunk) * walks_[walk].state_size();
+        return reinterpret_cast<double*>(states_[walk].get()) +
+               static_cast<std::size_t>(chunk) * walks_[walk].state_size();
     }
 
     Tape& tape_;

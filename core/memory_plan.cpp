@@ -41,7 +41,8 @@ class Walk {
         std::vector<bool> written(tape_size);
         std::vector<NodeId> overwritten;
         for (const PlanUnit& unit : plan_.units) {
-            for_each_write(plan_, unit, [&](NodeId id, const GroupStep*) { written[static_cast<std::size_t>(id)] = true; });
+            for_each_write(plan_, unit,
+                           [&](NodeId id, const GroupStep*) { written[static_cast<std::size_t>(id)] = true; });
             if (unit.group < 0) continue;
             for (const GroupLoad& load : plan_.groups[static_cast<std::size_t>(unit.group)].loads)
                 if (load.of_state && tape_.computed(load.node).empty()) overwritten.push_back(load.node);
@@ -153,8 +154,10 @@ std::string MemoryPlan::to_string() const {
             text += fmt::format("{:>12}  {}\n", readable(alive_at_peak[i].bytes), alive_at_peak[i].description);
         else
             rest += alive_at_peak[i].bytes;
-    if (alive_at_peak.size() > listed) text += fmt::format("{:>12}  in {} more\n", readable(rest), alive_at_peak.size() - listed);
-    text += fmt::format("{:>5} {:>12} {:>12} {:>12} {:>12}  {}\n", "step", "held", "written", "in place", "freed", "what");
+    if (alive_at_peak.size() > listed)
+        text += fmt::format("{:>12}  in {} more\n", readable(rest), alive_at_peak.size() - listed);
+    text +=
+        fmt::format("{:>5} {:>12} {:>12} {:>12} {:>12}  {}\n", "step", "held", "written", "in place", "freed", "what");
     for (std::size_t i = 0; i < steps.size(); ++i)
         text += fmt::format("{:>5} {:>12} {:>12} {:>12} {:>12}  {}, {}\n", i + 1, readable(steps[i].bytes),
                             readable(steps[i].written), readable(steps[i].in_place), readable(steps[i].freed),

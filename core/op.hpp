@@ -62,8 +62,8 @@ struct FoldRows {
     std::int64_t distance;
 };
 
-/// How a reduction takes in its input tile by tile. Its state is `planes` doubles for each output, plane by plane, `stride`
-/// apart; each plane begins with a value of its own.
+/// How a reduction takes in its input tile by tile. Its state is `planes` doubles for each output, plane by plane,
+/// `stride` apart; each plane begins with a value of its own.
 struct FoldKernel {
     int planes;
     std::array<double, 4> start;
@@ -94,8 +94,8 @@ struct Op {
     /// differentiated in turn. An empty Var where the output does not depend smoothly on that input; no function at all
     /// where it depends so on none.
     std::function<Var(const Rule& rule)> derivative = nullptr;
-    /// In place of `derivative` where one computation gives the cotangents of several inputs: those that `wanted` lists,
-    /// in that order.
+    /// In place of `derivative` where one computation gives the cotangents of several inputs: those that `wanted`
+    /// lists, in that order.
     std::function<std::vector<Var>(const Rule& rule, std::span<const std::size_t> wanted)> joint_derivative = nullptr;
     OpKind kind = OpKind::opaque;
     /// The sum of several outputs of this op, all of one type, where there is something cheaper than adding them one by

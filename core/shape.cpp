@@ -40,7 +40,8 @@ std::int64_t checked_element_count(const Shape& shape, const std::string& operat
         if (extent == 0)
             zero = true;
         else if (__builtin_mul_overflow(count, extent, &count) || count > std::numeric_limits<std::int64_t>::max() / 8)
-            throw ShapeError(fmt::format("{}: {} has more elements than can be addressed", operation, to_string(shape)));
+            throw ShapeError(
+                fmt::format("{}: {} has more elements than can be addressed", operation, to_string(shape)));
     }
     return zero ? 0 : count;
 }

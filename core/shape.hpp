@@ -43,8 +43,8 @@ std::string to_string(const Shape& shape);
 /// The number of elements: the product of the extents, 1 for a scalar.
 std::int64_t element_count(const Shape& shape);
 
-/// As element_count, of a shape that nobody has checked yet. Throws ShapeError, naming `operation`, for a negative extent
-/// or more elements than can be addressed.
+/// As element_count, of a shape that nobody has checked yet. Throws ShapeError, naming `operation`, for a negative
+/// extent or more elements than can be addressed.
 std::int64_t checked_element_count(const Shape& shape, const std::string& operation);
 
 /// What is known of a tensor before its values: shape and element type.

@@ -251,12 +251,15 @@ NodeId Tape::record_node(const Op& op, std::span<const NodeId> inputs, const Att
     TileKernel tile = type->dtype == Dtype::float32 ? op.tile_float32 : op.tile_float64;
     std::uint64_t signature = mix_hash(op.kind == OpKind::source ? 1 : hash, static_cast<std::uint64_t>(type->dtype));
     signature = mix_hash(signature, reinterpret_cast<std::uintptr_t>(tile)); // another op may come to lie there
+    RowKernel row = type->dtype == Dtype::float32 ? op.row_float32 : op.row_float64;
+    signature = mix_hash(signature, reinterpret_cast<std::uintptr_t>(row));
     signature = mix_hash(signature, reinterpret_cast<std::uintptr_t>(op.fold));
+    signature = mix_hash(signature, 2 * static_cast<std::uint64_t>(op.kind) + op.stretches);
     for (std::int64_t extent : type->shape) signature = mix_hash(signature, static_cast<std::uint64_t>(extent));
     computed_.append();
     nodes_.append(&op, SmallVector<NodeId, 4>(inputs.begin(), inputs.end()), attributes, *type,
-                  context_.fixed_where ? context_.where : where, context_.module, context_.derivative_of, symbolic, hash,
-                  signature);
+                  context_.fixed_where ? context_.where : where, context_.module, context_.derivative_of, symbolic,
+                  hash, signature);
     insert_hashed(id);
     return id;
 }

@@ -43,8 +43,8 @@ struct ProposalOptions {
 
 /// The record of a computation: a list of nodes in recording order, each an op applied to earlier nodes. It is the
 /// computational graph, and all there is of it: derivatives are recorded on the same tape. Values are computed on
-/// demand (see evaluate.hpp). Equal applications of an op are one node (hash-consing). A tape belongs to the thread that
-/// made it; a Var of it becomes an error, never a dangling reference, when the tape is cleared or destroyed.
+/// demand (see evaluate.hpp). Equal applications of an op are one node (hash-consing). A tape belongs to the thread
+/// that made it; a Var of it becomes an error, never a dangling reference, when the tape is cleared or destroyed.
 class Tape {
   public:
     explicit Tape(TapeOptions options = {});
@@ -82,22 +82,22 @@ class Tape {
     /// The dotted path of the module that a node was recorded under; empty outside all modules.
     const std::string& module_path(const Node& node) const { return modules_[static_cast<std::size_t>(node.module)]; }
 
-    /// Keeps `object` alive as long as there may be nodes on this tape that were recorded before: until it is cleared or
-    /// destroyed.
+    /// Keeps `object` alive as long as there may be nodes on this tape that were recorded before: until it is cleared
+    /// or destroyed.
     void retain(std::shared_ptr<const void> object) { retained_.push_back(std::move(object)); }
 
     /// Forgets all nodes and proposals; every Var of this tape becomes stale. Memory is kept for the next recording.
     void clear();
 
-    /// Records under the module `name`, a part of the module recorded under before, while it lives. Nodes carry the line
-    /// `where` of the outermost such scope: the user's line, not the module's.
+    /// Records under the module `name`, a part of the module recorded under before, while it lives. Nodes carry the
+    /// line `where` of the outermost such scope: the user's line, not the module's.
     class ModuleScope;
     /// Takes back all that is recorded or proposed during its life, unless `keep()` is called: how a function that
     /// records many nodes leaves the tape as it was when it throws.
     class Transaction;
 
-    /// The memory that the latest evaluation on this tape took, for example that of an optimiser's step. Throws TapeError
-    /// where there was none.
+    /// The memory that the latest evaluation on this tape took, for example that of an optimiser's step. Throws
+    /// TapeError where there was none.
     MemoryPlan memory_plan() const;
 
     /// For evaluators: a computed value (empty where there is none yet), and the place to put it.

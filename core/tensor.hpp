@@ -64,8 +64,8 @@ class Tensor {
     /// The same elements under another shape of as many elements, not copied. Throws ShapeError.
     Tensor reshaped(const Shape& shape) const;
 
-    /// The elements from row-major position `begin` on, under `shape`, not copied. Throws ShapeError where there are not as
-    /// many.
+    /// The elements from row-major position `begin` on, under `shape`, not copied. Throws ShapeError where there are
+    /// not as many.
     Tensor part(std::int64_t begin, const Shape& shape) const;
 
     /// The elements converted to another type (the same tensor where it has that type already). Throws ValueError for

@@ -44,8 +44,8 @@ xt::xarray<T> to_xarray(const Tensor& tensor) {
     return result;
 }
 
-/// The elements of `tensor` where they are, not copied, to be read as an xtensor array. Valid as long as some copy of the
-/// tensor lives: hence not for temporaries. Throws DtypeError unless T is the element type.
+/// The elements of `tensor` where they are, not copied, to be read as an xtensor array. Valid as long as some copy of
+/// the tensor lives: hence not for temporaries. Throws DtypeError unless T is the element type.
 template <class T>
 auto xtensor_view(const Tensor& tensor) {
     std::span<const T> elements = tensor.elements<T>();

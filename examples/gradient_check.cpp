@@ -1,5 +1,5 @@
-// A user's own op with a wrong derivative, in a net: the check fails, names the op and its line, and says what the error
-// looks like. With the rule mended it passes. Expect: status 0; with --rule wrong, 1.
+// A user's own op with a wrong derivative, in a net: the check fails, names the op and its line, and says what the
+// error looks like. With the rule mended it passes. Expect: status 0; with --rule wrong, 1.
 
 #include <random>
 
@@ -34,7 +34,8 @@ const Op mended_op = mean_square([](const Rule& rule) {
 
 GradientCheckReport check(const Op& op, const GradientCheckOptions& options) {
     std::mt19937 random(1);
-    nn::Sequential net(nn::Linear(6, 5, {.bias = false}, random), nn::BatchNorm1d(5), nn::Tanh(), nn::Linear(5, 3, random));
+    nn::Sequential net(nn::Linear(6, 5, {.bias = false}, random), nn::BatchNorm1d(5), nn::Tanh(),
+                       nn::Linear(5, 3, random));
     Tensor x = nn::normal({8, 6}, 0, 1, random);
     return nn::check_gradients(net, x, [&](Var y) { return record(op, {y}); }, options);
 }
@@ -45,10 +46,10 @@ int main(int argc, char** argv) {
     std::string rule = "both";
     int order = 2;
     bool json = false;
-    CLI::App app("Checks the gradients of a net whose loss is an op of the user's own, first with a wrong derivative rule,\n"
-                 "then with the right one.\n\n"
-                 "A gradient check compares derivatives with differences of the function's values. It needs no tolerance:\n"
-                 "how far a derivative may be off is computed. The verdict is\n"
+    CLI::App app("Checks the gradients of a net whose loss is an op of the user's own, first with a wrong derivative\n"
+                 "rule, then with the right one.\n\n"
+                 "A gradient check compares derivatives with differences of the function's values. It needs no\n"
+                 "tolerance: how far a derivative may be off is computed. The verdict is\n"
                  "  pass          everything was compared and is right           status 0\n"
                  "  fail          a derivative is wrong; the op is named          status 1\n"
                  "  inconclusive  something could not be checked, and why          status 2\n");

@@ -18,10 +18,11 @@ using comparison::Contestant;
 using comparison::HiddenLayers;
 
 constexpr const char* description =
-    "Trains two nets on the same batches of MNIST, one with batch normalisation and one without, and compares them.\n"
-    "The batch-normalised net is gradient-checked first. Each epoch's row gives the training loss, and the test accuracy\n"
-    "normalised with the test batch's own statistics (training mode) and with the running ones (evaluation mode). The last\n"
-    "row gives it with the exact statistics of the whole training set in place of the running ones.\n";
+    "Trains two nets on the same batches of MNIST, one with batch normalisation and one without, and compares\n"
+    "them. The batch-normalised net is gradient-checked first. Each epoch's row gives the training loss, and the\n"
+    "test accuracy normalised with the test batch's own statistics (training mode) and with the running ones\n"
+    "(evaluation mode). The last row gives it with the exact statistics of the whole training set in place of the\n"
+    "running ones.\n";
 
 constexpr const char* examples =
     "  mnist_batchnorm --epochs 10                                the accuracies of the README\n"

@@ -21,11 +21,12 @@ using comparison::Contestant;
 using comparison::HiddenLayers;
 
 constexpr const char* description =
-    "Trains two convolutional nets on the same batches of MNIST, one with batch normalisation and one without, and\n"
-    "compares them. Each hidden layer is a convolution with 3 x 3 kernels, batch normalisation (one mean and variance per\n"
-    "feature map), the activation, and the maximum of each 2 x 2 pixels; a linear layer ends the net. The\n"
-    "batch-normalised net is gradient-checked first. Each epoch's row gives the training loss, and the test accuracy\n"
-    "normalised with the test batch's own statistics (training mode) and with the running ones (evaluation mode).\n";
+    "Trains two convolutional nets on the same batches of MNIST, one with batch normalisation and one without,\n"
+    "and compares them. Each hidden layer is a convolution with 3 x 3 kernels, batch normalisation (one mean and\n"
+    "variance per feature map), the activation, and the maximum of each 2 x 2 pixels; a linear layer ends the\n"
+    "net. The batch-normalised net is gradient-checked first. Each epoch's row gives the training loss, and the\n"
+    "test accuracy normalised with the test batch's own statistics (training mode) and with the running ones\n"
+    "(evaluation mode).\n";
 
 constexpr const char* examples =
     "  mnist_conv                                                 two epochs with momentum: 98.4 % and 97.9 %\n"

@@ -1,9 +1,9 @@
-// Recurrent batch normalisation on MNIST: an LSTM reads each digit as a sequence, without normalisation, with statistics
-// for each time step, with statistics shared by all steps, and with the input's part alone normalised.
+// Recurrent batch normalisation on MNIST: an LSTM reads each digit as a sequence, without normalisation, with
+// statistics for each time step, with statistics shared by all steps, and with the input's part alone normalised.
 //
 // Expect, reading row by row: from the first epoch on the normalised nets are ahead, and what evaluation does to them
-// differs. With statistics for each time step it is a little better than training mode; with shared ones it falls far back,
-// since no average over the steps fits any of them.
+// differs. With statistics for each time step it is a little better than training mode; with shared ones it falls far
+// back, since no average over the steps fits any of them.
 
 #include <memory>
 #include <numeric>
@@ -33,8 +33,8 @@ constexpr const char* description =
     "  bn-lstm-shared   the same, the running statistics shared by all time steps\n"
     "  bn-lstm-input    the product with the input alone normalised\n"
     "Each epoch's row gives the training loss, and the test accuracy normalised with the test batch's own statistics\n"
-    "(training mode) and with the running ones (evaluation mode). Weights are orthogonal at first, those from the hidden\n"
-    "state to the candidate the identity, and the forget gates' bias is 1.\n";
+    "(training mode) and with the running ones (evaluation mode). Weights are orthogonal at first, those from the\n"
+    "hidden state to the candidate the identity, and the forget gates' bias is 1.\n";
 
 constexpr const char* examples =
     "  mnist_rnn --epochs 2                             row by row: per-step statistics against shared ones\n"
@@ -61,8 +61,8 @@ Tensor random_order(std::int64_t count, std::mt19937& random) {
     });
 }
 
-/// Turns images [examples, 784] into sequences [steps, examples, pixels a step]: 28 rows, or 784 pixels, or the 196 of the
-/// image at half its size; the pixels in their order, or all in a random one.
+/// Turns images [examples, 784] into sequences [steps, examples, pixels a step]: 28 rows, or 784 pixels, or the 196 of
+/// the image at half its size; the pixels in their order, or all in a random one.
 class Sequences {
   public:
     explicit Sequences(const ReaderOptions& options) : steps_(options.steps) {
@@ -85,9 +85,10 @@ class Sequences {
     Tensor order_;
 };
 
-/// A recurrent net that reads an image, and a linear layer that names the digit from the last hidden state. Where batches'
-/// own statistics normalise, and in training in any case, the net starts from a state of small noise, drawn anew after each
-/// change of the parameters: from zeros, its first steps would hardly vary from one example to the next.
+/// A recurrent net that reads an image, and a linear layer that names the digit from the last hidden state. Where
+/// batches' own statistics normalise, and in training in any case, the net starts from a state of small noise, drawn
+/// anew after each change of the parameters: from zeros, its first steps would hardly vary from one example to the
+/// next.
 class Reader : public nn::Module {
   public:
     Reader(std::unique_ptr<nn::Recurrent> recurrent, const ReaderOptions& options, std::mt19937& random)
@@ -165,7 +166,8 @@ Reader make_net(const std::string& name, const ReaderOptions& options, std::uint
     if (name == "lstm") {
         net = std::make_unique<nn::LSTM>(inputs, options.units, random);
     } else {
-        nn::BatchNormLSTMOptions normalized{.norm = {.initial_scale = options.gamma, .shared = name == "bn-lstm-shared"}};
+        nn::BatchNormLSTMOptions normalized{
+            .norm = {.initial_scale = options.gamma, .shared = name == "bn-lstm-shared"}};
         if (name == "bn-lstm-input") normalized.parts = nn::NormalizedParts::input;
         net = std::make_unique<nn::BatchNormLSTM>(inputs, options.units, options.steps, normalized, random);
     }

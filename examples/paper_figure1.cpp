@@ -1,9 +1,10 @@
-// Figure 1 of Ioffe and Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate
-// Shift" (2015): a net of three layers of 100 sigmoids learns binarised MNIST, with batch normalisation and without.
+// Figure 1 of Ioffe and Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal
+// Covariate Shift" (2015): a net of three layers of 100 sigmoids learns binarised MNIST, with batch normalisation and
+// without.
 //
-// Expect: with batch normalisation the net is right on more than 95 % of the test set after 5,000 steps, where the plain
-// one is still near 75 %, and stays ahead to the end; and the input of a sigmoid keeps its distribution, where the plain
-// net's wanders.
+// Expect: with batch normalisation the net is right on more than 95 % of the test set after 5,000 steps, where the
+// plain one is still near 75 %, and stays ahead to the end; and the input of a sigmoid keeps its distribution, where
+// the plain net's wanders.
 
 #include <algorithm>
 #include <cstdio>
@@ -29,11 +30,11 @@ using paper_figure1::Measurement;
 using paper_figure1::Run;
 
 constexpr const char* description =
-    "Reproduces Figure 1 of the batch-normalisation paper (Ioffe and Szegedy 2015): three layers of 100 sigmoids learn\n"
-    "binarised MNIST in 50,000 steps of 60 examples, with batch normalisation and without, from several seeds.\n"
-    "The table gives the mean test accuracy over the seeds, normalised with the test batch's own statistics (training mode)\n"
-    "and with the running ones (evaluation mode), and the percentiles of the input of one sigmoid of the last hidden layer\n"
-    "over the test set, from the first seed.\n";
+    "Reproduces Figure 1 of the batch-normalisation paper (Ioffe and Szegedy 2015): three layers of 100 sigmoids\n"
+    "learn binarised MNIST in 50,000 steps of 60 examples, with batch normalisation and without, from several\n"
+    "seeds. The table gives the mean test accuracy over the seeds, normalised with the test batch's own\n"
+    "statistics (training mode) and with the running ones (evaluation mode), and the percentiles of the input of\n"
+    "one sigmoid of the last hidden layer over the test set, from the first seed.\n";
 
 constexpr const char* examples =
     "  paper_figure1 --plots docs                    the whole figure, in minutes\n"
@@ -147,7 +148,10 @@ void write_plots(const Options& options, const std::vector<Run>& runs) {
         };
         accuracy(net, &Measurement::accuracy_eval_mode, false);
         if (net == "batchnorm") accuracy(net + ", training mode", &Measurement::accuracy_train_mode, true);
-        Panel panel{net == "plain" ? "Input of a sigmoid, plain" : "Input of a sigmoid, batchnorm", "step", "input", {}};
+        Panel panel{net == "plain" ? "Input of a sigmoid, plain" : "Input of a sigmoid, batchnorm",
+                    "step",
+                    "input",
+                    {}};
         for (std::size_t i : {2, 1, 0}) {
             Curve curve{fmt::format("{}th percentile", paper_figure1::percents[i]), net, steps, {}, i != 1};
             for (const Measurement& at : first_run(runs, net).measurements) curve.y.push_back(at.percentiles[i]);
@@ -161,8 +165,8 @@ void write_plots(const Options& options, const std::vector<Run>& runs) {
 
 /// Ten rows a net, or all where there are fewer measurements.
 void print_table(const std::vector<Run>& runs) {
-    fmt::print("\n{:<10} {:>8}  {:>21}  {:>23}  {:>30}\n", "net", "step", "accuracy, train mode", "accuracy, evaluation mode",
-               "15th, 50th, 85th percentile");
+    fmt::print("\n{:<10} {:>8}  {:>21}  {:>23}  {:>30}\n", "net", "step", "accuracy, train mode",
+               "accuracy, evaluation mode", "15th, 50th, 85th percentile");
     for (const std::string net : {"plain", "batchnorm"}) {
         std::vector<double> train_mode = mean_over_seeds(runs, net, &Measurement::accuracy_train_mode);
         std::vector<double> eval_mode = mean_over_seeds(runs, net, &Measurement::accuracy_eval_mode);
@@ -170,8 +174,9 @@ void print_table(const std::vector<Run>& runs) {
         std::size_t stride = std::max<std::size_t>(measurements.size() / 10, 1);
         for (std::size_t i = (measurements.size() - 1) % stride; i < measurements.size(); i += stride) {
             const auto& [low, middle, high] = measurements[i].percentiles;
-            fmt::print("{:<10} {:>8}  {:>19.2f} %  {:>23.2f} %  {:>30}\n", net, measurements[i].step, 100 * train_mode[i],
-                       100 * eval_mode[i], fmt::format("{:.2f}, {:.2f}, {:.2f}", low, middle, high));
+            fmt::print("{:<10} {:>8}  {:>19.2f} %  {:>23.2f} %  {:>30}\n", net, measurements[i].step,
+                       100 * train_mode[i], 100 * eval_mode[i],
+                       fmt::format("{:.2f}, {:.2f}, {:.2f}", low, middle, high));
         }
     }
 }

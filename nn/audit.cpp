@@ -15,7 +15,8 @@ namespace {
 constexpr double noise = 0.15;
 /// With a momentum above one half, hardly any noise is averaged out: from here on it shows.
 constexpr double visible = 0.02, most_momentum = 0.5;
-/// The most that the values it started from may weigh in a running statistic, and how soon momentum 0.1 has them below it.
+/// The most that the values it started from may weigh in a running statistic, and how soon momentum 0.1 has them below
+/// it.
 constexpr double most_initial_weight = 0.01;
 constexpr std::int64_t enough_batches = 44;
 constexpr double small_variances = 10; // epsilons
@@ -75,14 +76,17 @@ std::vector<Diagnosis> diagnose_statistics(const NormalizerAudit& audit, const N
                  fmt::format("let it follow the mode while it trains (use and update by_mode), or {}", apply_remedy)}};
     }
     if (seen == 0)
-        return {{Fault::too_few_batches, "no batch was ever committed: the running mean is 0 and the running variance 1",
+        return {{Fault::too_few_batches,
+                 "no batch was ever committed: the running mean is 0 and the running variance 1",
                  fmt::format("train, with a commit after each step, or {}", apply_remedy)}};
     if (momentum && *momentum > most_momentum && distance > visible)
-        return {{Fault::wrong_momentum,
-                 fmt::format("momentum {} weighs the new value, so that the last batches are nearly all that the running "
-                             "statistics hold; {}", *momentum, off_by(audit)),
-                 fmt::format("train with a momentum of {:.2g} (other libraries weigh the old value), or {}", 1 - *momentum,
-                             apply_remedy)}};
+        return {
+            {Fault::wrong_momentum,
+             fmt::format("momentum {} weighs the new value, so that the last batches are nearly all that the running "
+                         "statistics hold; {}",
+                         *momentum, off_by(audit)),
+             fmt::format("train with a momentum of {:.2g} (other libraries weigh the old value), or {}", std::max(1 - *momentum, 0.1),
+                         apply_remedy)}};
     if (distance <= noise) return {};
     double initial_weight = momentum ? std::pow(1 - *momentum, static_cast<double>(seen)) : 0;
     if (initial_weight > most_initial_weight && seen >= enough_batches)
@@ -112,10 +116,11 @@ std::vector<Diagnosis> diagnose(const NormalizerAudit& audit, const Normalizer& 
                                : "call evaluate() on the model, or hold an nn::Evaluating, before it predicts"});
     const std::vector<std::int64_t>& small = audit.small_variance_channels;
     if (!small.empty())
-        diagnoses.push_back({Fault::small_variance,
-                             fmt::format("{} {}, channel {} first, with a variance below ten times epsilon ({})", small.size(),
-                                         small.size() == 1 ? "channel" : "channels", small[0], normalizer.epsilon()),
-                             "look for inputs that are constant or units that are dead; scale them up, or lower epsilon"});
+        diagnoses.push_back(
+            {Fault::small_variance,
+             fmt::format("{} {}, channel {} first, with a variance below ten times epsilon ({})", small.size(),
+                         small.size() == 1 ? "channel" : "channels", small[0], normalizer.epsilon()),
+             "look for inputs that are constant or units that are dead; scale them up, or lower epsilon"});
     return diagnoses;
 }
 
@@ -181,8 +186,8 @@ AuditReport Auditor::report() const {
 std::string to_string(const AuditReport& report) {
     std::size_t widest = 10;
     for (const NormalizerAudit& audit : report.normalizers) widest = std::max(widest, name_of(audit.path).size());
-    std::string text = fmt::format("{:<{}}  {:>7}  {:>8}  {:>12}  {:>14}  {}\n", "normaliser", widest, "batches", "mean off",
-                                   "variance off", "small variance", "diagnosis");
+    std::string text = fmt::format("{:<{}}  {:>7}  {:>8}  {:>12}  {:>14}  {}\n", "normaliser", widest, "batches",
+                                   "mean off", "variance off", "small variance", "diagnosis");
     for (const NormalizerAudit& audit : report.normalizers) {
         std::string found;
         for (const Diagnosis& diagnosis : audit.diagnoses)

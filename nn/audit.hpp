@@ -44,8 +44,8 @@ struct AuditReport {
     std::vector<NormalizerAudit> normalizers;
     /// What the running statistics are compared with; apply() makes it the running statistics.
     PopulationStatistics population;
-    /// Between the outputs with the batch's and with the running statistics: the root mean square of their difference, in
-    /// standard deviations of the outputs.
+    /// Between the outputs with the batch's and with the running statistics: the root mean square of their difference,
+    /// in standard deviations of the outputs.
     double output_gap = 0;
 
     bool is_healthy() const;
@@ -54,8 +54,8 @@ struct AuditReport {
 /// A table, a row for each normaliser; below it the diagnoses.
 std::string to_string(const AuditReport& report);
 
-/// Audits a model as it stands when it is about to be evaluated: gathers what audit() reports, batch by batch. The model
-/// stays as it is, must outlive this, and must not move meanwhile.
+/// Audits a model as it stands when it is about to be evaluated: gathers what audit() reports, batch by batch. The
+/// model stays as it is, must outlive this, and must not move meanwhile.
 class Auditor {
   public:
     explicit Auditor(Module& model) : model_(model), sweep_(model) {}
@@ -72,10 +72,10 @@ class Auditor {
     double count_ = 0, mean_ = 0, squares_ = 0, squared_gap_ = 0;
 };
 
-/// Compares the running statistics of all normalisers of `model` with the exact ones of `batches`, a range of tensors or of
-/// data::Dataset, and the outputs with either; says what is wrong, and what to do. Call it on the model that is to be
-/// evaluated, in the mode it is in, with batches of training data: with other data, a distribution shift is found where
-/// they differ. Distances below 0.15 are taken for the noise of running estimates.
+/// Compares the running statistics of all normalisers of `model` with the exact ones of `batches`, a range of tensors
+/// or of data::Dataset, and the outputs with either; says what is wrong, and what to do. Call it on the model that is
+/// to be evaluated, in the mode it is in, with batches of training data: with other data, a distribution shift is found
+/// where they differ. Distances below 0.15 are taken for the noise of running estimates.
 template <class Batches>
 AuditReport audit(Module& model, const Batches& batches) {
     Auditor auditor(model);

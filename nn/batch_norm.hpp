@@ -22,10 +22,10 @@ struct BatchNormOptions {
 ///     y = scale * (x - mean) / sqrt(variance + epsilon) + shift
 ///
 /// composed of differentiable ops. In training `mean` and `variance` are the batch's, the variance divided by n; in
-/// evaluation the running ones, [C], which Normalizer tells of. `scale` starts at 1 and `shift` at 0. The layer before needs
-/// no bias, and the activation comes after. In float32 the variance overflows where x is spread over more than 1e19: the
-/// outputs are then `shift`, and finite-check mode names the batch_variance.
-/// Throws ShapeError for another rank or channel count, and in training for one value per channel.
+/// evaluation the running ones, [C], which Normalizer tells of. `scale` starts at 1 and `shift` at 0. The layer before
+/// needs no bias, and the activation comes after. In float32 the variance overflows where x is spread over more than
+/// 1e19: the outputs are then `shift`, and finite-check mode names the batch_variance. Throws ShapeError for another
+/// rank or channel count, and in training for one value per channel.
 class BatchNorm : public Normalizer {
   public:
     std::int64_t channels() const { return running_mean().shape()[0]; }
@@ -57,7 +57,8 @@ class BatchNorm1d : public BatchNorm {
         : BatchNorm("BatchNorm1d", 2, 3, channels, options) {}
 };
 
-/// Batch normalisation of images [N, C, H, W]: one mean and one variance per feature map, over the batch and all pixels.
+/// Batch normalisation of images [N, C, H, W]: one mean and one variance per feature map, over the batch and all
+/// pixels.
 class BatchNorm2d : public BatchNorm {
   public:
     explicit BatchNorm2d(std::int64_t channels, const BatchNormOptions& options = {})

@@ -26,8 +26,8 @@ struct BatchNormLSTMOptions {
 ///     c' = sigmoid(f) * c + sigmoid(i) * tanh(g)
 ///     h' = sigmoid(o) * tanh(BN(c'))
 ///
-/// The update of the cell state is not normalised, so that what it holds lasts. The layout is LSTMCell's, with one `bias`,
-/// zero at first.
+/// The update of the cell state is not normalised, so that what it holds lasts. The layout is LSTMCell's, with one
+/// `bias`, zero at first.
 class BatchNormLSTMCell : public LSTMCell {
   public:
     /// `steps` is the most for which statistics are told apart.

@@ -7,8 +7,8 @@
 namespace cotape::nn {
 
 /// In training each element is zero with probability `p`, and the others are divided by 1 - p; in evaluation x itself
-/// (Srivastava et al. 2014). The mask enters the tape as a constant. The layer draws from a generator of its own, seeded
-/// from the one it is given.
+/// (Srivastava et al. 2014). The mask enters the tape as a constant. The layer draws from a generator of its own,
+/// seeded from the one it is given.
 class Dropout : public Module {
   public:
     /// Throws ValueError unless p is in [0, 1].

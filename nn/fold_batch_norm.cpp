@@ -38,7 +38,9 @@ class Plan : public Visitor {
     std::map<const Module*, std::vector<std::string>> modules;
 
     explicit Plan(Module& model) { enter(model, false); }
-    void operator()(std::string_view name, Parameter& parameter) override { (*this)(name, static_cast<State&>(parameter)); }
+    void operator()(std::string_view name, Parameter& parameter) override {
+        (*this)(name, static_cast<State&>(parameter));
+    }
     void operator()(std::string_view name, State& state) override { states[state.id()].push_back(path_to(name)); }
     void operator()(std::string_view name, Module& module) override {
         std::string parent = std::exchange(path_, path_to(name));
@@ -134,14 +136,16 @@ Folded folded(const Fold& fold, const Folded& layer) {
     std::vector<double> factor;
     Tensor bias = Tensor::make<double>({target.output_channels()}, [&](std::span<double> bias) {
         for (std::int64_t c = 0; c < target.output_channels(); ++c) {
-            double scale = norm.scale() ? norm.scale()->value().at(c) : 1, shift = norm.shift() ? norm.shift()->value().at(c) : 0;
+            double scale = norm.scale() ? norm.scale()->value().at(c) : 1,
+                   shift = norm.shift() ? norm.shift()->value().at(c) : 0;
             factor.push_back(scale / std::sqrt(norm.running_variance().at(c) + norm.epsilon()));
             bias[static_cast<std::size_t>(c)] = (layer.bias.at(c) - norm.running_mean().at(c)) * factor.back() + shift;
         }
     });
     Tensor weight = Tensor::make<double>(layer.weight.shape(), [&](std::span<double> weight) {
         for (std::int64_t i = 0; i < layer.weight.size(); ++i)
-            weight[static_cast<std::size_t>(i)] = layer.weight.at(i) * factor[static_cast<std::size_t>(target.channel_of(i))];
+            weight[static_cast<std::size_t>(i)] =
+                layer.weight.at(i) * factor[static_cast<std::size_t>(target.channel_of(i))];
     });
     return {weight, bias};
 }
@@ -155,13 +159,15 @@ Tensor output_before(Module& model, const Tensor& probe, const std::vector<Fold>
         auto found = std::ranges::find_if(measuring.measured(), [&](const Measuring::Measured& measured) {
             return measured.named.normalizer == &fold.batch_norm();
         });
-        if (found->batches.empty()) refuse("the probe", "reach every batch norm", "one that passes " + fold.norm.path + " by");
+        if (found->batches.empty())
+            refuse("the probe", "reach every batch norm", "one that passes " + fold.norm.path + " by");
         const Shape& shape = found->batches[0].mean.shape();
         if (dynamic_cast<Linear*>(&fold.target()) && shape.size() > 2)
             refuse(fold.norm.text(), "normalise the last axis, on which the outputs of a Linear lie",
                    fmt::format("axis 1 of rank {}", shape.size()));
         if (fold.batch_norm().channels() != fold.target().output_channels())
-            refuse(fold.norm.text(), fmt::format("have the {} channels of {}", fold.target().output_channels(), fold.layer.path),
+            refuse(fold.norm.text(),
+                   fmt::format("have the {} channels of {}", fold.target().output_channels(), fold.layer.path),
                    fmt::format("{}", fold.batch_norm().channels()));
     }
     return y.value();
@@ -220,7 +226,8 @@ FoldReport fold_batch_norm(Module& model, const Tensor& probe) {
     for (auto& [target, layer] : now) {
         layer = {layer.weight.as(Dtype::float32), layer.bias.as(Dtype::float32)};
         if (first_non_finite(layer.weight) || first_non_finite(layer.bias))
-            refuse("what " + target->describe() + " becomes", "be finite", "a variance of 0, or a value beyond float32");
+            refuse("what " + target->describe() + " becomes", "be finite",
+                   "a variance of 0, or a value beyond float32");
     }
 
     Changes changes;
@@ -235,7 +242,7 @@ FoldReport fold_batch_norm(Module& model, const Tensor& probe) {
     changes.keep();
     for (std::int64_t i = 0; i < after.size(); ++i) {
         double deviation = std::abs(after.at(i) - before.at(i));
-        if (!(deviation <= report.largest_deviation)) report.largest_deviation = deviation;
+        if (std::isnan(deviation) || deviation > report.largest_deviation) report.largest_deviation = deviation;
         report.largest_output = std::max(report.largest_output, std::abs(before.at(i)));
     }
     return report;

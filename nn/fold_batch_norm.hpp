@@ -23,17 +23,18 @@ struct FoldReport {
 ///     weight' = weight * scale / sqrt(variance + epsilon)
 ///     bias' = (bias - mean) * scale / sqrt(variance + epsilon) + shift
 ///
-/// computed in double and rounded once. The model is changed in place: the layers get these weights, and a bias where they
-/// had none; an Identity stands where a batch norm stood, so that all paths stay. What refers to a batch norm of the model,
-/// or was made from its parameters (an optimiser), is not to be used any more. `probe` is an input of the model, on which
-/// both are compared.
+/// computed in double and rounded once. The model is changed in place: the layers get these weights, and a bias where
+/// they had none; an Identity stands where a batch norm stood, so that all paths stay. What refers to a batch norm of
+/// the model, or was made from its parameters (an optimiser), is not to be used any more. `probe` is an input of the
+/// model, on which both are compared.
 ///
 /// All batch norms are folded, or, where anything throws, none. Throws ValueError, saying which and why, where
 /// - the model or a batch norm in it is in training mode, or a batch norm is told to use the batch's statistics;
-/// - something else stands between the layer and the batch norm, an activation for example, or the batch norm is no part
-///   of a Sequential, so that what stands before it is not known;
+/// - something else stands between the layer and the batch norm, an activation for example, or the batch norm is no
+///   part of a Sequential, so that what stands before it is not known;
 /// - the layer has a parameter, or is itself, at another place of the model as well;
-/// - the batch norm normalises another axis than the one that the layer's outputs lie on, or the probe does not reach it;
+/// - the batch norm normalises another axis than the one that the layer's outputs lie on, or the probe does not reach
+///   it;
 /// - a folded weight is not finite.
 FoldReport fold_batch_norm(Module& model, const Tensor& probe);
 

@@ -39,8 +39,9 @@ class GroupNorm : public Module {
     std::optional<Parameter> scale_, shift_;
 };
 
-/// Instance normalisation (Ulyanov et al. 2016): group normalisation with a group for each channel, so that each feature
-/// map of each example is normalised by itself. Not affine unless told so, as PyTorch's; without running statistics.
+/// Instance normalisation (Ulyanov et al. 2016): group normalisation with a group for each channel, so that each
+/// feature map of each example is normalised by itself. Not affine unless told so, as PyTorch's; without running
+/// statistics.
 class InstanceNorm : public GroupNorm {
   protected:
     InstanceNorm(std::string name, std::size_t rank, std::int64_t channels, const GroupNormOptions& options)

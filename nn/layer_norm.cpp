@@ -13,7 +13,8 @@ namespace cotape::nn {
 
 LayerNorm::LayerNorm(const Shape& shape, const LayerNormOptions& options) : shape_(shape), options_(options) {
     if (shape.empty() || std::ranges::any_of(shape, [](std::int64_t extent) { return extent < 1; }))
-        throw ShapeError(fmt::format("LayerNorm: needs at least one axis of positive extent, got {}", to_string(shape)));
+        throw ShapeError(
+            fmt::format("LayerNorm: needs at least one axis of positive extent, got {}", to_string(shape)));
     if (!(options.epsilon >= 0))
         throw ValueError(fmt::format("LayerNorm: epsilon must not be negative, got {}", options.epsilon));
     if (!options.affine) return;
@@ -24,7 +25,8 @@ LayerNorm::LayerNorm(const Shape& shape, const LayerNormOptions& options) : shap
 Var LayerNorm::forward(Var x) {
     const Shape& shape = x.shape();
     if (shape.size() < shape_.size() || !std::equal(shape_.begin(), shape_.end(), shape.end() - shape_.size()))
-        throw ShapeError(fmt::format("LayerNorm: the last axes must be {}, got {}", to_string(shape_), to_string(shape)));
+        throw ShapeError(
+            fmt::format("LayerNorm: the last axes must be {}, got {}", to_string(shape_), to_string(shape)));
     Shape axes;
     for (std::size_t i = 1; i <= shape_.size(); ++i) axes.push_back(-static_cast<std::int64_t>(i));
     Var centred = x - mean(x, axes, {.keep_dims = true});

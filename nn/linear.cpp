@@ -15,7 +15,8 @@ namespace {
 /// How far from 0 weight and bias start.
 double initial_bound(std::int64_t inputs, std::int64_t outputs) {
     if (inputs < 1 || outputs < 1)
-        throw ValueError(fmt::format("Linear: needs at least one input and one output, got {} and {}", inputs, outputs));
+        throw ValueError(
+            fmt::format("Linear: needs at least one input and one output, got {} and {}", inputs, outputs));
     return 1 / std::sqrt(static_cast<double>(inputs));
 }
 

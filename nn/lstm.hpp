@@ -4,7 +4,8 @@
 
 namespace cotape::nn {
 
-/// Long short-term memory (Hochreiter and Schmidhuber 1997; forget gates by Gers et al. 2000), with PyTorch's equations:
+/// Long short-term memory (Hochreiter and Schmidhuber 1997; forget gates by Gers et al. 2000), with PyTorch's
+/// equations:
 ///
 ///     i, f, g, o = parts of W_ih x + b_ih + W_hh h + b_hh, in this order
 ///     c' = sigmoid(f) * c + sigmoid(i) * tanh(g)

@@ -25,8 +25,12 @@ class Walk : public Visitor {
         on_module("", root);
         root.visit(*this);
     }
-    void operator()(std::string_view name, Parameter& parameter) override { on_parameter(join_path(path_, name), parameter); }
-    void operator()(std::string_view name, State& statistic) override { on_statistic(join_path(path_, name), statistic); }
+    void operator()(std::string_view name, Parameter& parameter) override {
+        on_parameter(join_path(path_, name), parameter);
+    }
+    void operator()(std::string_view name, State& statistic) override {
+        on_statistic(join_path(path_, name), statistic);
+    }
     void operator()(std::string_view name, Module& module) override {
         std::string parent = std::exchange(path_, join_path(path_, name));
         on_module(path_, module);
@@ -144,11 +148,12 @@ std::string summary(Module& module) {
     }
     auto row = [&](const std::string& path, const std::string& description, const std::string& shapes,
                    const std::string& count) {
-        return fmt::format("{:<{}}  {:<{}}  {:<{}}  {:>9}\n", path, widest_path, description, widest_description, shapes,
-                           widest_shapes, count);
+        return fmt::format("{:<{}}  {:<{}}  {:<{}}  {:>9}\n", path, widest_path, description, widest_description,
+                           shapes, widest_shapes, count);
     };
     std::string table = row("path", "layer", "parameters", "count");
-    for (const Line& line : lines) table += row(line.path, line.description, line.shapes, fmt::format("{}", line.count));
+    for (const Line& line : lines)
+        table += row(line.path, line.description, line.shapes, fmt::format("{}", line.count));
     return table + row("", "", "total", fmt::format("{}", module.parameter_count()));
 }
 

@@ -41,9 +41,9 @@ struct Named {
     Kind state;
 };
 
-/// A differentiable function with state: a layer, or a net of layers. A value that can be moved but not copied. It lists
-/// its members once, in `visit`; parameters, statistics, the training mode and the summary all follow from that list.
-/// Whether it trains or evaluates is a property of the module alone. Not for use from several threads at once.
+/// A differentiable function with state: a layer, or a net of layers. A value that can be moved but not copied. It
+/// lists its members once, in `visit`; parameters, statistics, the training mode and the summary all follow from that
+/// list. Whether it trains or evaluates is a property of the module alone. Not for use from several threads at once.
 class Module {
   public:
     Module() = default;
@@ -51,8 +51,9 @@ class Module {
     Module& operator=(Module&&) = default;
     virtual ~Module() = default;
 
-    /// Records the module applied to `x` on x's tape, under the module's path and the caller's line. What the forward pass
-    /// proposes (running statistics) changes nothing until the tape is committed. Where it throws, the tape is as before.
+    /// Records the module applied to `x` on x's tape, under the module's path and the caller's line. What the forward
+    /// pass proposes (running statistics) changes nothing until the tape is committed. Where it throws, the tape is as
+    /// before.
     Var operator()(Var x, Where where = Where::current());
 
     /// Shows every parameter, statistic and part to `visitor`, always in the same order.
@@ -74,8 +75,8 @@ class Module {
 
   protected:
     virtual Var forward(Var x) = 0;
-    /// Runs `body`, which records on `tape`, under the module's path and the line of the user's call, `where`. For calls
-    /// with more than one input or output: the public function of such a call wraps all it does in this.
+    /// Runs `body`, which records on `tape`, under the module's path and the line of the user's call, `where`. For
+    /// calls with more than one input or output: the public function of such a call wraps all it does in this.
     void recorded(Tape& tape, Where where, const std::function<void()>& body);
 
   private:

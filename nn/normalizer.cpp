@@ -93,7 +93,7 @@ bool Normalizer::has_proposed(Var mean) {
 void Normalizer::propose(const BatchStatistics& batch) {
     Tape& tape = batch.mean.tape();
     Dtype dtype = batch.mean.dtype();
-    bool by_step = batch.count.size() > 1;
+    bool by_step = !batch.count.shape().empty();
     auto per_step = [&](double (*function)(double)) -> Operand {
         if (!by_step) return function(batch.count.item());
         return tape.variable(transformed(batch.count, function).as(dtype));
@@ -104,7 +104,7 @@ void Normalizer::propose(const BatchStatistics& batch) {
     Var before = tape.proposed(running_mean_);
     require_dtype(before, dtype);
     Var batches = tape.proposed(batches_seen_) + seen;
-    Var weight = momentum_ ? tape.full({}, *momentum_, dtype) : reciprocal(batches);
+    Var weight = momentum_ ? tape.full({}, *momentum_, dtype) : reciprocal(maximum(batches, 1)); // a step may have none yet
     auto follow = [&](const State& state, Var latest) {
         Var running = tape.proposed(state);
         Var moved = (1 - weight) * running + weight * reshape(latest, state.type().shape);
@@ -151,7 +151,8 @@ void Normalizer::set_running_statistics(Tensor mean, Tensor variance) {
     }
     running_mean_.assign(std::move(mean));
     running_variance_.assign(std::move(variance));
-    if (batches_seen() == 0) batches_seen_.assign(Tensor::full(batches_seen_.type().shape, 1));
+    Tensor seen = transformed(batches_seen_.value().as(Dtype::float64), [](double n) { return n > 1 ? n : 1.0; });
+    batches_seen_.assign(seen.as(batches_seen_.type().dtype));
 }
 
 void Normalizer::visit(Visitor& visitor) {

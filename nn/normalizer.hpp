@@ -29,16 +29,17 @@ struct BatchStatistics {
     Var mean;
     /// As many elements, divided by the count.
     Var variance;
-    /// How many values each mean is of, float64: a scalar, or [steps, 1] where it differs from step to step. Where it is 0,
-    /// as for a time step that the batch does not reach, mean and variance mean nothing.
+    /// How many values each mean is of, float64: a scalar, or [steps, 1] where it differs from step to step. Where it
+    /// is 0, as for a time step that the batch does not reach, mean and variance mean nothing.
     Tensor count;
 };
 
-/// What the normalisers share whose running statistics stand for the batch's in evaluation: the running mean and variance,
-/// [features] or, for statistics per time step, [steps, features]; the number of batches they hold; and two switches, which
-/// statistics to use and whether to update them. The running variance is the sample's (divided by n - 1), as PyTorch keeps
-/// it. A forward pass only proposes new running statistics: they change when the tape is committed, once, however often
-/// the same batch passes on that tape. Warns once, on standard error, where it evaluates before it has seen any batch.
+/// What the normalisers share whose running statistics stand for the batch's in evaluation: the running mean and
+/// variance, [features] or, for statistics per time step, [steps, features]; the number of batches they hold; and two
+/// switches, which statistics to use and whether to update them. The running variance is the sample's (divided by n -
+/// 1), as PyTorch keeps it. A forward pass only proposes new running statistics: they change when the tape is
+/// committed, once, however often the same batch passes on that tape. Warns once, on standard error, where it evaluates
+/// before it has seen any batch.
 class Normalizer : public Module {
   public:
     void use(Statistics statistics) { statistics_ = statistics; }
@@ -60,8 +61,8 @@ class Normalizer : public Module {
     void visit(Visitor& visitor) override;
 
   protected:
-    /// `name` is the layer's, as messages print it; `shape` that of the running statistics. Throws ValueError for an epsilon
-    /// that is negative, and for a momentum outside [0, 1].
+    /// `name` is the layer's, as messages print it; `shape` that of the running statistics. Throws ValueError for an
+    /// epsilon that is negative, and for a momentum outside [0, 1].
     Normalizer(std::string name, const Shape& shape, double epsilon, std::optional<double> momentum);
 
     const std::string& name() const { return name_; }
@@ -69,8 +70,8 @@ class Normalizer : public Module {
     bool normalizes_by_batch() const;
     /// Whether a forward pass computes the batch's statistics: they normalise, or are measured.
     bool needs_batch() const { return normalizes_by_batch() || measured_; }
-    /// Takes in the batch's statistics, once on each tape: proposes new running ones where these are to be updated. A time
-    /// step with fewer than two values is left as it is.
+    /// Takes in the batch's statistics, once on each tape: proposes new running ones where these are to be updated. A
+    /// time step with fewer than two values is left as it is.
     void track(const BatchStatistics& batch);
     /// How many batches the running statistics hold: a scalar, or [steps, 1].
     const Tensor& batch_counts() const { return batches_seen_.value(); }
@@ -108,7 +109,8 @@ struct NamedNormalizer {
     Normalizer* normalizer;
 };
 
-/// The normalisers of a model, itself included, in the order of `visit`; one that is shared stands under its first path.
+/// The normalisers of a model, itself included, in the order of `visit`; one that is shared stands under its first
+/// path.
 std::vector<NamedNormalizer> normalizers(Module& module);
 
 /// While it lives, every forward pass through the normalisers of a module computes the batch's statistics, whichever

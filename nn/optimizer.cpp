@@ -23,7 +23,8 @@ Optimizer::Optimizer(std::string name, Module& model, double learning_rate, std:
             slot.states.emplace_back(Tensor::full(type.shape, 0, type.dtype));
         slots_.push_back(std::move(slot));
     }
-    if (slots_.empty()) throw ValueError(fmt::format("{}: the model has no parameters; its visit must show them", name_));
+    if (slots_.empty())
+        throw ValueError(fmt::format("{}: the model has no parameters; its visit must show them", name_));
 }
 
 void Optimizer::require(bool holds, const char* option, const char* required, double arrived) const {

@@ -17,9 +17,9 @@ struct StepOptions {
     bool allow_missing = false;
 };
 
-/// Changes a model's parameters against the gradients of a loss. Holds handles to the parameters' states, not the model,
-/// which may move. The update rule is recorded on the loss's tape, and the whole step is one commit. Making one throws
-/// ValueError for a model without parameters and for options out of range.
+/// Changes a model's parameters against the gradients of a loss. Holds handles to the parameters' states, not the
+/// model, which may move. The update rule is recorded on the loss's tape, and the whole step is one commit. Making one
+/// throws ValueError for a model without parameters and for options out of range.
 class Optimizer {
   public:
     virtual ~Optimizer() = default;

@@ -74,7 +74,8 @@ PopulationSweep::PopulationSweep(Module& model, const PopulationOptions& options
     }
 }
 
-void PopulationSweep::Moments::merge(double batch_count, double batch_mean, double batch_variance, std::size_t element) {
+void PopulationSweep::Moments::merge(double batch_count, double batch_mean, double batch_variance,
+                                     std::size_t element) {
     if (batch_count == 0) return;
     double together = count[element] + batch_count, distance = batch_mean - mean[element];
     mean[element] += distance * (batch_count / together);
@@ -105,10 +106,11 @@ void PopulationSweep::add(const Tensor& x, const std::function<Var(Var)>& forwar
             for (std::int64_t element = 0; element < mean.size(); ++element) {
                 double count = batch.count.at(element / features);
                 if (count > 0 && !(std::isfinite(mean.at(element)) && std::isfinite(variance.at(element))))
-                    throw ValueError(fmt::format("population_statistics: what reaches {} in batch {} must be finite, got "
-                                                 "mean {} and variance {} in channel {}",
-                                                 at(normalizers_[i].path), batches_ + 1, mean.at(element),
-                                                 variance.at(element), element % features));
+                    throw ValueError(
+                        fmt::format("population_statistics: what reaches {} in batch {} must be finite, got "
+                                    "mean {} and variance {} in channel {}",
+                                    at(normalizers_[i].path), batches_ + 1, mean.at(element), variance.at(element),
+                                    element % features));
                 merged[i].merge(count, mean.at(element), variance.at(element), static_cast<std::size_t>(element));
             }
         }
@@ -141,7 +143,8 @@ void PopulationStatistics::apply(Module& model) const {
     std::vector<Normalizer*> targets;
     for (const Layer& layer : layers) {
         auto named = std::ranges::find(present, layer.path, &NamedNormalizer::path);
-        if (named == present.end()) throw ValueError(fmt::format("apply: the model has no normaliser {}", at(layer.path)));
+        if (named == present.end())
+            throw ValueError(fmt::format("apply: the model has no normaliser {}", at(layer.path)));
         const Shape& shape = named->normalizer->running_mean().shape();
         if (!(shape == layer.mean.shape()))
             throw ShapeError(fmt::format("apply: {} holds statistics {}, got {}", at(layer.path), to_string(shape),

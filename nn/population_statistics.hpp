@@ -9,16 +9,16 @@
 namespace cotape::nn {
 
 struct PopulationOptions {
-    /// The element type in which the activations are computed. In float64 the mean of a batch is not rounded before it is
-    /// merged, and the statistics are exact even where the mean is far larger than the spread; float32 is faster, and takes
-    /// modules that only compute in it.
+    /// The element type in which the activations are computed. In float64 the mean of a batch is not rounded before it
+    /// is merged, and the statistics are exact even where the mean is far larger than the spread; float32 is faster,
+    /// and takes modules that only compute in it.
     Dtype dtype = Dtype::float64;
 };
 
 /// The mean and variance of all that reached the normalisers of a model.
 struct PopulationStatistics {
-    /// Of one normaliser. `mean` and `variance`, divided by the count, have the shape of its running statistics; `count`,
-    /// [] or [steps, 1], is the number of values that each mean is of. All are float64.
+    /// Of one normaliser. `mean` and `variance`, divided by the count, have the shape of its running statistics;
+    /// `count`, [] or [steps, 1], is the number of values that each mean is of. All are float64.
     struct Layer {
         std::string path;
         Tensor mean, variance, count;
@@ -32,20 +32,21 @@ struct PopulationStatistics {
     void apply(Module& model) const;
 };
 
-/// Gathers a population's statistics batch by batch. Each batch is one pass, in evaluation mode but for the normalisers:
-/// these normalise with the batch's statistics while they are gathered, as in training and as Algorithm 2 of Ioffe and
-/// Szegedy 2015 has it, so that one sweep over the data serves all layers. A normaliser that is told to use the running
-/// statistics does so. Batches may differ in size: they are merged in double, after Chan, Golub and LeVeque 1979, which
-/// for the first normaliser gives the mean and variance of the whole population, and for those behind it the ones of what
-/// reaches them so. Where a normaliser stands at two places, what passes it at both is one population. Parameters, running
-/// statistics, mode and switches of the model stay as they are. The model must outlive this, and must not move meanwhile.
+/// Gathers a population's statistics batch by batch. Each batch is one pass, in evaluation mode but for the
+/// normalisers: these normalise with the batch's statistics while they are gathered, as in training and as Algorithm 2
+/// of Ioffe and Szegedy 2015 has it, so that one sweep over the data serves all layers. A normaliser that is told to
+/// use the running statistics does so. Batches may differ in size: they are merged in double, after Chan, Golub and
+/// LeVeque 1979, which for the first normaliser gives the mean and variance of the whole population, and for those
+/// behind it the ones of what reaches them so. Where a normaliser stands at two places, what passes it at both is one
+/// population. Parameters, running statistics, mode and switches of the model stay as they are. The model must outlive
+/// this, and must not move meanwhile.
 class PopulationSweep {
   public:
     explicit PopulationSweep(Module& model, const PopulationOptions& options = {});
 
-    /// Takes in the batch `x` that the model is called with; `forward` calls it in another way, with masks for example: it
-    /// is given x in the sweep's element type. Throws ValueError where what reaches a normaliser is not finite, and what
-    /// the model throws, as for a batch of one; nothing is taken in then.
+    /// Takes in the batch `x` that the model is called with; `forward` calls it in another way, with masks for example:
+    /// it is given x in the sweep's element type. Throws ValueError where what reaches a normaliser is not finite, and
+    /// what the model throws, as for a batch of one; nothing is taken in then.
     void add(const Tensor& x, const std::function<Var(Var)>& forward = nullptr);
 
     /// Of all batches so far. Throws ValueError where there are none.
@@ -73,10 +74,11 @@ const Tensor& inputs_of(const Batch& batch) {
     return batch.inputs;
 }
 
-/// The statistics of all normalisers of `model` over `batches`, a range of tensors or of data::Dataset, in one sweep. See
-/// PopulationSweep for what is computed and thrown.
+/// The statistics of all normalisers of `model` over `batches`, a range of tensors or of data::Dataset, in one sweep.
+/// See PopulationSweep for what is computed and thrown.
 template <class Batches>
-PopulationStatistics population_statistics(Module& model, const Batches& batches, const PopulationOptions& options = {}) {
+PopulationStatistics population_statistics(Module& model, const Batches& batches,
+                                           const PopulationOptions& options = {}) {
     PopulationSweep sweep(model, options);
     for (const auto& batch : batches) sweep.add(inputs_of(batch));
     return sweep.statistics();

@@ -54,8 +54,8 @@ void Recurrent::require_input(const Shape& x, const UnrollOptions& options) cons
                                      to_string(options.mask.shape())));
     for (std::int64_t i = 0; i < options.mask.size(); ++i)
         if (double element = options.mask.at(i); element != 0 && element != 1)
-            throw ValueError(fmt::format("{}: the mask must be of zeros and ones, got {} at step {} of example {}", name_,
-                                         element, i / x[1], i % x[1]));
+            throw ValueError(fmt::format("{}: the mask must be of zeros and ones, got {} at step {} of example {}",
+                                         name_, element, i / x[1], i % x[1]));
 }
 
 Unrolled Recurrent::unroll_layers(Var x, const RecurrentState& initial, const Steps& steps) {

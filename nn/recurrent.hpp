@@ -14,7 +14,8 @@ struct RecurrentOptions {
     /// How many cells stand on top of each other: the outputs of one are the inputs of the next.
     std::int64_t layers = 1;
     bool bias = true;
-    /// Whether a call gives the last step's output alone, [examples, hidden], as a classifier of whole sequences wants it.
+    /// Whether a call gives the last step's output alone, [examples, hidden], as a classifier of whole sequences wants
+    /// it.
     bool last_step = false;
 };
 
@@ -22,22 +23,22 @@ struct RecurrentOptions {
 struct UnrollOptions {
     /// Zeros unless given.
     RecurrentState initial = {};
-    /// For sequences of unequal length, padded to the longest: [steps, examples], 1 where a sequence has a step and 0 where
-    /// it is padded. There the state stands still and the outputs are 0. See padding_mask.
+    /// For sequences of unequal length, padded to the longest: [steps, examples], 1 where a sequence has a step and 0
+    /// where it is padded. There the state stands still and the outputs are 0. See padding_mask.
     Tensor mask = {};
 };
 
-/// The outputs of the last layer at all steps, [steps, examples, hidden], and the state after each sequence's last step,
-/// [layers, examples, hidden].
+/// The outputs of the last layer at all steps, [steps, examples, hidden], and the state after each sequence's last
+/// step, [layers, examples, hidden].
 struct UnrollResult {
     Var outputs;
     RecurrentState state;
 };
 
-/// A recurrent net over x [steps, examples, inputs]: cells on top of each other, each unrolled over all steps. The product
-/// of all steps' inputs with a layer's weights is one matrix product. Parameters have PyTorch's names ("weight_ih_l0") and
-/// layout. Throws ShapeError, naming itself, for another rank or number of inputs, for no steps, and for a state or mask
-/// of another shape; ValueError for a mask with elements other than 0 and 1.
+/// A recurrent net over x [steps, examples, inputs]: cells on top of each other, each unrolled over all steps. The
+/// product of all steps' inputs with a layer's weights is one matrix product. Parameters have PyTorch's names
+/// ("weight_ih_l0") and layout. Throws ShapeError, naming itself, for another rank or number of inputs, for no steps,
+/// and for a state or mask of another shape; ValueError for a mask with elements other than 0 and 1.
 class Recurrent : public Module {
   public:
     /// Unrolls the net over x. A call gives the same outputs, from a zero state and without a mask.
@@ -73,7 +74,8 @@ class Recurrent : public Module {
     std::vector<std::unique_ptr<RecurrentCell>> cells_;
 };
 
-/// The mask, [steps, lengths.size()], of sequences of these lengths. Throws ValueError for a length outside 0 to `steps`.
+/// The mask, [steps, lengths.size()], of sequences of these lengths. Throws ValueError for a length outside 0 to
+/// `steps`.
 Tensor padding_mask(const std::vector<std::int64_t>& lengths, std::int64_t steps);
 
 } // namespace cotape::nn

@@ -28,24 +28,29 @@ Var row(Var matrix, std::int64_t index) { return slice(matrix, 0, index, index +
 
 } // namespace
 
-RecurrentBatchNorm::RecurrentBatchNorm(std::int64_t features, std::int64_t steps, const RecurrentBatchNormOptions& options)
+RecurrentBatchNorm::RecurrentBatchNorm(std::int64_t features, std::int64_t steps,
+                                       const RecurrentBatchNormOptions& options)
     : Normalizer(layer_name, statistics_shape(features, steps, options.shared), options.epsilon, options.momentum),
       options_(options), steps_(steps), scale_(Tensor::full({features}, options.initial_scale)) {
     if (!(options.least_variance >= 0))
-        throw ValueError(fmt::format("{}: least_variance must not be negative, got {}", layer_name, options.least_variance));
+        throw ValueError(
+            fmt::format("{}: least_variance must not be negative, got {}", layer_name, options.least_variance));
     if (options.shift) shift_.emplace(Tensor::full({features}, 0));
 }
 
 void RecurrentBatchNorm::require(const Shape& rows, const Steps& steps) const {
     Shape shape{steps.count(), steps.examples(), rows.back()};
     if (rows.back() != features())
-        throw ShapeError(fmt::format("{}: needs [steps, examples, {}], got {}", layer_name, features(), to_string(shape)));
+        throw ShapeError(
+            fmt::format("{}: needs [steps, examples, {}], got {}", layer_name, features(), to_string(shape)));
     if (!normalizes_by_batch()) return;
     std::int64_t most = std::ranges::max(steps.present());
-    if (most == 0) throw ShapeError(fmt::format("{}: needs at least one example, got {}", layer_name, to_string(shape)));
+    if (most == 0)
+        throw ShapeError(fmt::format("{}: needs at least one example, got {}", layer_name, to_string(shape)));
     if (most == 1)
-        throw ShapeError(fmt::format("{}: expected more than 1 value per feature and step when training, got input size {}",
-                                     layer_name, to_string(shape)));
+        throw ShapeError(
+            fmt::format("{}: expected more than 1 value per feature and step when training, got input size {}",
+                        layer_name, to_string(shape)));
     if (!(epsilon() > 0))
         throw ValueError(fmt::format("{}: epsilon must be positive in training, got {}", layer_name, epsilon()));
 }
@@ -131,7 +136,8 @@ Var RecurrentBatchNorm::normalize(Var rows, const Steps& steps) {
 Var RecurrentBatchNorm::forward(Var x) {
     const Shape shape = x.shape();
     if (shape.size() != 3 || shape[2] != features() || shape[0] == 0)
-        throw ShapeError(fmt::format("{}: needs [steps, examples, {}], got {}", layer_name, features(), to_string(shape)));
+        throw ShapeError(
+            fmt::format("{}: needs [steps, examples, {}], got {}", layer_name, features(), to_string(shape)));
     Steps steps(x.tape(), shape[0], shape[1], {}, x.dtype());
     return reshape(normalize(reshape(x, {shape[0] * shape[1], shape[2]}), steps), shape);
 }
@@ -144,7 +150,8 @@ void RecurrentBatchNorm::visit(Visitor& visitor) {
 
 std::string RecurrentBatchNorm::describe() const {
     std::string steps = options_.shared ? "shared by all steps" : fmt::format("{} steps", steps_);
-    return fmt::format("{}({}, {}{}{})", layer_name, features(), steps, describe_statistics(), shift_ ? "" : ", no shift");
+    return fmt::format("{}({}, {}{}{})", layer_name, features(), steps, describe_statistics(),
+                       shift_ ? "" : ", no shift");
 }
 
 RecurrentBatchNorm::Sequence::Sequence(RecurrentBatchNorm& layer, Tape& tape, const Steps& steps)

@@ -14,17 +14,17 @@ struct RecurrentBatchNormOptions {
     double epsilon = 1e-5;
     /// The weight of the new value in the running statistics; empty for the plain average over all batches seen.
     std::optional<double> momentum = 0.1;
-    /// What the scale starts from. 0.1 keeps tanh and sigmoid where their slope is near 1, so that gradients live through
-    /// many steps; 1 does not (Cooijmans et al. 2016).
+    /// What the scale starts from. 0.1 keeps tanh and sigmoid where their slope is near 1, so that gradients live
+    /// through many steps; 1 does not (Cooijmans et al. 2016).
     double initial_scale = 0.1;
     /// Whether the normalised values are shifted by a learnt parameter.
     bool shift = true;
-    /// Whether all steps share one mean and variance, to which each step counts as a batch of its own. In training every
-    /// step is normalised with its own either way; in evaluation the average over steps suits none of them.
+    /// Whether all steps share one mean and variance, to which each step counts as a batch of its own. In training
+    /// every step is normalised with its own either way; in evaluation the average over steps suits none of them.
     bool shared = false;
     /// Features whose variance is at most this are centred, not scaled. Pixels that are the same in every image, or the
-    /// first state, all zeros, would otherwise be multiplied by 1 / sqrt(epsilon) as soon as they move, and so would their
-    /// gradients.
+    /// first state, all zeros, would otherwise be multiplied by 1 / sqrt(epsilon) as soon as they move, and so would
+    /// their gradients.
     double least_variance = 1e-8;
 };
 
@@ -33,12 +33,12 @@ struct RecurrentBatchNormOptions {
 ///
 ///     y[t] = scale * (x[t] - mean[t]) / sqrt(variance[t] + epsilon) + shift
 ///
-/// The running statistics are [steps, features], `steps` being the most that they tell apart; scale and shift, [features],
-/// are shared by all steps. Steps beyond those that training reached are normalised in evaluation with the statistics of
-/// the last one that it did reach; in training every step is normalised with its own, and those beyond `steps` are not
-/// tracked. Of padded sequences only the steps that they have count. A step that a single sequence has becomes the shift,
-/// and is not tracked. For proposals and commits see Normalizer.
-/// Throws ShapeError for another rank or number of features, and in training where no step has two examples.
+/// The running statistics are [steps, features], `steps` being the most that they tell apart; scale and shift,
+/// [features], are shared by all steps. Steps beyond those that training reached are normalised in evaluation with the
+/// statistics of the last one that it did reach; in training every step is normalised with its own, and those beyond
+/// `steps` are not tracked. Of padded sequences only the steps that they have count. A step that a single sequence has
+/// becomes the shift, and is not tracked. For proposals and commits see Normalizer. Throws ShapeError for another rank
+/// or number of features, and in training where no step has two examples.
 class RecurrentBatchNorm : public Normalizer {
   public:
     /// Throws ValueError for less than one feature or step, and for options out of range.
@@ -82,8 +82,8 @@ class RecurrentBatchNorm : public Normalizer {
 };
 
 /// One pass over a batch of sequences, step by step, where the input of a step depends on the output of the one before:
-/// called with x [examples, features] once for each step, in order, and finished after the last. The layer and `steps` must
-/// outlive it.
+/// called with x [examples, features] once for each step, in order, and finished after the last. The layer and `steps`
+/// must outlive it.
 class RecurrentBatchNorm::Sequence {
   public:
     Sequence(RecurrentBatchNorm& layer, Tape& tape, const Steps& steps);

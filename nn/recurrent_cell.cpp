@@ -17,7 +17,8 @@ namespace {
 Tensor initial_weight(const std::string& name, std::int64_t rows, std::int64_t columns, std::int64_t hidden,
                       std::mt19937& random) {
     if (rows < 1 || columns < 1 || hidden < 1)
-        throw ValueError(fmt::format("{}: needs at least one input and one hidden unit, got {} and {}", name, columns, hidden));
+        throw ValueError(
+            fmt::format("{}: needs at least one input and one hidden unit, got {} and {}", name, columns, hidden));
     double bound = 1 / std::sqrt(static_cast<double>(hidden));
     return uniform({rows, columns}, -bound, bound, random);
 }

@@ -11,14 +11,15 @@
 
 namespace cotape::nn {
 
-/// What a recurrent net hands from one step to the next: the hidden state h, and in an LSTM the cell state c as well. Each
-/// is [examples, hidden] for a cell and [layers, examples, hidden] for a net of layers. An empty Var stands for zeros.
+/// What a recurrent net hands from one step to the next: the hidden state h, and in an LSTM the cell state c as well.
+/// Each is [examples, hidden] for a cell and [layers, examples, hidden] for a net of layers. An empty Var stands for
+/// zeros.
 struct RecurrentState {
     Var h = {}, c = {};
 };
 
-/// How a batch of sequences lies in memory while a net is unrolled over it: `count` steps of `examples` rows each, one step
-/// after the other, so that all steps together are one matrix [count * examples, features].
+/// How a batch of sequences lies in memory while a net is unrolled over it: `count` steps of `examples` rows each, one
+/// step after the other, so that all steps together are one matrix [count * examples, features].
 class Steps {
   public:
     /// `mask` is [count, examples], 1 where a sequence has a step and 0 where it is padded, or empty for no padding.
@@ -45,9 +46,9 @@ struct Unrolled {
     RecurrentState last;
 };
 
-/// One layer of a recurrent net: the weights that every step shares. `weight_ih` is [gates * hidden, inputs], `weight_hh`
-/// [gates * hidden, hidden], the biases [gates * hidden], with the gates in PyTorch's order, all uniform within
-/// 1 / sqrt(hidden) at first, as PyTorch's are.
+/// One layer of a recurrent net: the weights that every step shares. `weight_ih` is [gates * hidden, inputs],
+/// `weight_hh` [gates * hidden, hidden], the biases [gates * hidden], with the gates in PyTorch's order, all uniform
+/// within 1 / sqrt(hidden) at first, as PyTorch's are.
 class RecurrentCell : public Module {
   public:
     /// One step on its own: x [examples, inputs]. Throws ShapeError, naming the cell.

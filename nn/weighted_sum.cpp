@@ -7,7 +7,8 @@
 
 namespace cotape::nn {
 
-WeightedSum::WeightedSum(double bound, const Shape& weight, std::int64_t output_channels, bool bias, std::mt19937& random)
+WeightedSum::WeightedSum(double bound, const Shape& weight, std::int64_t output_channels, bool bias,
+                         std::mt19937& random)
     : output_channels_(output_channels), weight_(uniform(weight, -bound, bound, random)) {
     if (bias) bias_.emplace(uniform({output_channels}, -bound, bound, random));
 }

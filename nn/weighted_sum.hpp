@@ -13,8 +13,8 @@ class WeightedSum : public Module {
     const Parameter& weight() const { return weight_; }
     /// [channels]; empty for a layer without.
     const std::optional<Parameter>& bias() const { return bias_; }
-    /// Replaces both; gives the layer a bias, or takes it away. Throws ShapeError or DtypeError for another type; both are
-    /// then as before.
+    /// Replaces both; gives the layer a bias, or takes it away. Throws ShapeError or DtypeError for another type; both
+    /// are then as before.
     void set(Tensor weight, const std::optional<Tensor>& bias);
 
     std::int64_t output_channels() const { return output_channels_; }

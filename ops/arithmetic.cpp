@@ -60,17 +60,20 @@ const Op abs_op = elementwise(
     "abs", [](auto x) { return std::abs(x); },
     [](Var, Var g, Var x) { return g * record(sign_op, {x}); });
 
-const Op pow_op = with_cost(10, elementwise(
-    "pow", [](auto x, auto exponent) { return std::pow(x, exponent); },
-    [](Var, Var g, Var x, Var exponent) {
-        double largest = x.dtype() == Dtype::float32 ? std::numeric_limits<float>::max() : std::numeric_limits<double>::max();
-        Var constant = equal(exponent, 0) * greater(abs(reciprocal(x)), largest); // 0 / x would spoil all orders there
-        return g * where(constant, 0, exponent * pow(where(constant, 1, x), exponent - 1));
-    },
-    [](Var y, Var g, Var x, Var exponent) {
-        Var flat = equal(x, 0) * greater_equal(exponent, 0);
-        return g * where(flat, 0, y * log(where(flat, 1, x)));
-    }));
+const Op pow_op =
+    with_cost(10, elementwise(
+                      "pow", [](auto x, auto exponent) { return std::pow(x, exponent); },
+                      [](Var, Var g, Var x, Var exponent) {
+                          double largest = x.dtype() == Dtype::float32 ? std::numeric_limits<float>::max()
+                                                                       : std::numeric_limits<double>::max();
+                          Var constant = equal(exponent, 0) *
+                                         greater(abs(reciprocal(x)), largest); // 0 / x would spoil all orders there
+                          return g * where(constant, 0, exponent * pow(where(constant, 1, x), exponent - 1));
+                      },
+                      [](Var y, Var g, Var x, Var exponent) {
+                          Var flat = equal(x, 0) * greater_equal(exponent, 0);
+                          return g * where(flat, 0, y * log(where(flat, 1, x)));
+                      }));
 
 } // namespace
 

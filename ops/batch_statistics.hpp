@@ -5,8 +5,8 @@
 namespace cotape {
 
 // The statistics that batch normalisation is composed of. For x of shape [N, C] they reduce over the batch; for [N, C,
-// ...] over the batch and every axis after the channels. The result keeps the reduced axes ([1, C] or [1, C, 1, ...]), so
-// that it broadcasts against x. Throw ShapeError for rank below 2 and for an empty batch.
+// ...] over the batch and every axis after the channels. The result keeps the reduced axes ([1, C] or [1, C, 1, ...]),
+// so that it broadcasts against x. Throw ShapeError for rank below 2 and for an empty batch.
 
 /// The mean of each channel, accumulated in double.
 Var batch_mean(Operand x);

@@ -18,7 +18,8 @@ namespace {
 Type broadcast_to_type(const Call& call) {
     Shape shape = call.attributes.integers("shape");
     if (!(broadcast(call.shape(0), shape, call.name()) == shape))
-        throw ShapeError(fmt::format("broadcast_to: cannot stretch {} to {}", to_string(call.shape(0)), to_string(shape)));
+        throw ShapeError(
+            fmt::format("broadcast_to: cannot stretch {} to {}", to_string(call.shape(0)), to_string(shape)));
     return {shape, call.type(0).dtype};
 }
 
@@ -64,7 +65,8 @@ Split split_product(Var x, const Shape& from, const Shape& shape, int level = 0)
         return split;
     }
     Split other = split_product(x.tape().var(node.inputs[1]), from, shape, level + 1);
-    if (split.constant.empty() && other.constant.empty() && split.negative == other.negative && !split.negative) return {x, {}};
+    if (split.constant.empty() && other.constant.empty() && split.negative == other.negative && !split.negative)
+        return {x, {}};
     split.rest = !split.rest ? other.rest : !other.rest ? split.rest : split.rest * other.rest;
     split.constant.insert(split.constant.end(), other.constant.begin(), other.constant.end());
     split.negative = split.negative != other.negative;

@@ -17,9 +17,11 @@ Var greater_equal(Operand a, Operand b);
 /// `a` where `condition` is not 0, `b` elsewhere; broadcast against each other.
 Var where(Operand condition, Operand a, Operand b);
 
-/// The larger; NaN where either is NaN. Of equal operands each gets half the cotangent; beside a NaN both get all of it.
+/// The larger; NaN where either is NaN. Of equal operands each gets half the cotangent; beside a NaN both get all of
+/// it.
 Var maximum(Operand a, Operand b);
-/// The smaller; NaN where either is NaN. Of equal operands each gets half the cotangent; beside a NaN both get all of it.
+/// The smaller; NaN where either is NaN. Of equal operands each gets half the cotangent; beside a NaN both get all of
+/// it.
 Var minimum(Operand a, Operand b);
 /// `x` kept between `low` and `high`, the derivative 1 at both ends. NaN stays NaN. Throws ValueError for low > high.
 Var clamp(Operand x, double low, double high);

@@ -19,8 +19,8 @@ namespace detail {
 Type elementwise_type(const Call& call, std::size_t operands);
 Tensor elementwise_kernel(const Call& call, const Type& output, std::span<const Tensor> inputs);
 
-/// `cotangent`, of the output's shape, summed to the shape of the input that `rule` is asked about. Throws ShapeError for
-/// another shape: what the rule's author summed or stretched is not to be summed again.
+/// `cotangent`, of the output's shape, summed to the shape of the input that `rule` is asked about. Throws ShapeError
+/// for another shape: what the rule's author summed or stretched is not to be summed again.
 [[nodiscard]] Var sum_to_input(const Rule& rule, Var cotangent);
 
 /// The loop of one elementwise function over a tile.
@@ -51,8 +51,8 @@ Var apply_derivative(const Rule& rule, std::index_sequence<I...>) {
 
 /// An op that computes each output element from one element of each input, broadcast against each other.
 /// `function` computes one element, for float and double, and has no state; `derivatives` gives, for each input, the
-/// cotangent of that input from the output `y`, the cotangent `g` of `y`, and the inputs: `[](Var y, Var g, Var x) {...}`.
-/// Where an input was broadcast, its cotangent is summed back to its shape here.
+/// cotangent of that input from the output `y`, the cotangent `g` of `y`, and the inputs: `[](Var y, Var g, Var x)
+/// {...}`. Where an input was broadcast, its cotangent is summed back to its shape here.
 template <class Function, class... Derivatives>
 Op elementwise(std::string name, Function, Derivatives...) {
     using Inputs = std::index_sequence_for<Derivatives...>;

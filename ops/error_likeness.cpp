@@ -11,7 +11,9 @@
 namespace cotape {
 namespace {
 
-bool close(double a, double b, double bound) { return std::abs(a - b) <= bound + 1e-6 * std::max(std::abs(a), std::abs(b)); }
+bool close(double a, double b, double bound) {
+    return std::abs(a - b) <= bound + 1e-6 * std::max(std::abs(a), std::abs(b));
+}
 
 class Likeness {
   public:
@@ -20,8 +22,8 @@ class Likeness {
           samples_(wrong.samples) {}
 
     std::string describe() {
-        for (auto rule : {&Likeness::a_zero, &Likeness::a_constant_factor, &Likeness::a_transposition, &Likeness::a_factor,
-                          &Likeness::a_missing_path})
+        for (auto rule : {&Likeness::a_zero, &Likeness::a_constant_factor, &Likeness::a_transposition,
+                          &Likeness::a_factor, &Likeness::a_missing_path})
             if (std::string text = (this->*rule)(); !text.empty()) return text;
         std::size_t before = samples_.size();
         std::erase_if(samples_, [&](const Sample& s) { return close(got_[s.element], s.expected, s.bound); });
@@ -93,10 +95,12 @@ class Likeness {
 
     std::string a_transposition() const {
         if (shape_.size() < 2) return "";
-        auto rows = static_cast<std::size_t>(shape_[shape_.size() - 2]), columns = static_cast<std::size_t>(shape_.back());
+        auto rows = static_cast<std::size_t>(shape_[shape_.size() - 2]),
+             columns = static_cast<std::size_t>(shape_.back());
         if (rows == 1 || columns == 1) return "";
         bool transposed = all([&](double, const Sample& s) {
-            std::size_t matrix = s.element / (rows * columns), row = s.element / columns % rows, column = s.element % columns;
+            std::size_t matrix = s.element / (rows * columns), row = s.element / columns % rows,
+                        column = s.element % columns;
             return close(got_[(matrix * columns + column) * rows + row], s.expected, s.bound);
         });
         return transposed ? "a transposition" : "";

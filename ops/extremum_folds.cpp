@@ -26,7 +26,8 @@ void extremum_rows(const void* x, Dtype dtype, const FoldRows& rows, double* sta
             double* __restrict__ best = state;
             for (std::int64_t row = 0; row < rows.count; ++row) {
                 const T* __restrict__ from = static_cast<const T*>(x) + row * rows.distance;
-                for (std::int64_t i = 0; i < rows.width; ++i) best[i] = extremum<largest>(best[i], static_cast<double>(from[i]));
+                for (std::int64_t i = 0; i < rows.width; ++i)
+                    best[i] = extremum<largest>(best[i], static_cast<double>(from[i]));
             }
         });
     });
@@ -80,7 +81,8 @@ void logsumexp_rows(const void* x, Dtype dtype, const FoldRows& rows, double* st
             double *__restrict__ largest = state, *__restrict__ sums = state + stride;
             for (std::int64_t row = 0; row < rows.count; ++row) {
                 const T* __restrict__ from = static_cast<const T*>(x) + row * rows.distance;
-                for (std::int64_t i = 0; i < rows.width; ++i) add_exp<T>(static_cast<double>(from[i]), largest[i], sums[i]);
+                for (std::int64_t i = 0; i < rows.width; ++i)
+                    add_exp<T>(static_cast<double>(from[i]), largest[i], sums[i]);
             }
         });
     });
@@ -109,7 +111,12 @@ void finish_logsumexp(const double* state, double* results, std::int64_t outputs
 } // namespace
 
 const FoldKernel max_fold{1, {-infinity}, extremum_rows<true>, extremum_run<true>, join_extrema<true>, finish_extremum};
-const FoldKernel min_fold{1, {infinity}, extremum_rows<false>, extremum_run<false>, join_extrema<false>, finish_extremum};
+const FoldKernel min_fold{1,
+                          {infinity},
+                          extremum_rows<false>,
+                          extremum_run<false>,
+                          join_extrema<false>,
+                          finish_extremum};
 const FoldKernel logsumexp_fold{2, {-infinity, 0}, logsumexp_rows, logsumexp_run, join_logsumexps, finish_logsumexp};
 
 } // namespace cotape

@@ -29,7 +29,8 @@ Limit extrapolate(Table row, double step, double noise, int first) {
             auto at = static_cast<std::size_t>(i);
             next[at] = column[at] + (column[at] - column[at - 1]) / (factor - 1);
             double truncation = std::max(std::abs(next[at] - column[at]), std::abs(next[at] - column[at - 1]));
-            // The extrapolation's weights, times the noise at their steps, add up to less than 4 times that at the last.
+            // The extrapolation's weights, times the noise at their steps, add up to less than 4 times that at the
+            // last.
             double rounding = 4 * noise / std::ldexp(step, -i);
             if (2 * truncation + rounding < best.bound) best = {next[at], 2 * truncation + rounding};
         }
@@ -38,8 +39,8 @@ Limit extrapolate(Table row, double step, double noise, int first) {
     return best;
 }
 
-/// Whether slopes and bends at `step`, step/2, ... are those of a polynomial of degree 2: the slopes all equal, the bends
-/// as large as their steps, but for what `noise` explains.
+/// Whether slopes and bends at `step`, step/2, ... are those of a polynomial of degree 2: the slopes all equal, the
+/// bends as large as their steps, but for what `noise` explains.
 bool is_quadratic(const Table& slopes, const Table& bends, double step, double noise) {
     for (int i = 1; i < steps; ++i) {
         auto at = static_cast<std::size_t>(i);
@@ -48,6 +49,25 @@ bool is_quadratic(const Table& slopes, const Table& bends, double step, double n
         if (std::abs(bends[at] - std::ldexp(bends[0], -i)) > 8 * noise / h) return false;
     }
     return true;
+}
+
+/// From differences of values `spacing` apart, of orders `first_level` to 4: smooth functions have none.
+double noise_at(const ScalarFunction& function, double spacing, int first_level) {
+    constexpr int points = 9;
+    std::array<double, points> differences{};
+    for (int i = 0; i < points; ++i) differences[static_cast<std::size_t>(i)] = function((i - points / 2) * spacing);
+    double largest = 0, normal = 1;
+    for (int level = 1; level <= 4; ++level) {
+        double squares = 0;
+        for (int i = 0; i < points - level; ++i) {
+            auto at = static_cast<std::size_t>(i);
+            differences[at] = differences[at + 1] - differences[at];
+            squares += differences[at] * differences[at];
+        }
+        normal *= level / (2.0 * (2 * level - 1)); // (level!)^2 / (2 level)!: what one value's variance grew by
+        if (level >= first_level) largest = std::max(largest, std::sqrt(normal * squares / (points - level)));
+    }
+    return largest;
 }
 
 } // namespace
@@ -78,22 +98,11 @@ DerivativeEstimate differentiate(const ScalarFunction& function, double at_zero,
     return estimate;
 }
 
-double rounding_noise(const ScalarFunction& function, double spacing) {
-    constexpr int points = 9;
-    std::array<double, points> differences{};
-    for (int i = 0; i < points; ++i) differences[static_cast<std::size_t>(i)] = function((i - points / 2) * spacing);
-    double largest = 0, normal = 1;
-    for (int level = 1; level <= 4; ++level) {
-        double squares = 0;
-        for (int i = 0; i < points - level; ++i) {
-            auto at = static_cast<std::size_t>(i);
-            differences[at] = differences[at + 1] - differences[at];
-            squares += differences[at] * differences[at];
-        }
-        normal *= level / (2.0 * (2 * level - 1)); // (level!)^2 / (2 level)!: what one value's variance grew by
-        if (level >= 2) largest = std::max(largest, std::sqrt(normal * squares / (points - level)));
-    }
-    return largest;
+double rounding_noise(const ScalarFunction& function) {
+    double noise = noise_at(function, 0x1p-40, 2);
+    // Where large terms cancel, so short a step may move none of them by a rounding.
+    for (double spacing = 0x1p-34; noise == 0 && spacing <= 0x1p-16; spacing *= 64) noise = noise_at(function, spacing, 4);
+    return noise;
 }
 
 } // namespace cotape

@@ -16,7 +16,8 @@ struct DerivativeEstimate {
     double kink = 0;
     /// The largest slope of a secant through 0 that was met.
     double secant = 0;
-    /// True where all steps agree within rounding, as they do for a polynomial of degree 2: the differences are exact then.
+    /// True where all steps agree within rounding, as they do for a polynomial of degree 2: the differences are exact
+    /// then.
     bool exact = false;
     /// False where the function is not finite at some step; nothing else is known then.
     bool finite = true;
@@ -27,7 +28,8 @@ struct DerivativeEstimate {
 DerivativeEstimate differentiate(const ScalarFunction& function, double at_zero, double step, double noise);
 
 /// The size of the rounding noise of a function's values, from differences over points so close that a smooth function
-/// is a straight line there (Moré and Wild 2011, "Estimating computational noise").
-double rounding_noise(const ScalarFunction& function, double spacing);
+/// is a straight line there (Moré and Wild 2011, "Estimating computational noise"). Points are 2^-40 apart, and further,
+/// up to 2^-16, where no value moves.
+double rounding_noise(const ScalarFunction& function);
 
 } // namespace cotape

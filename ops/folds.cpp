@@ -12,8 +12,8 @@ namespace {
 constexpr std::int64_t lanes = 16;
 
 /// Sums of distances from a shift, and of their squares: what a sum, a mean and a variance are made of. Double sums of
-/// float32 elements are exact enough unshifted, so that only squares, and float64 means, take the first element as shift:
-/// the mean of equal elements is then that element, and a variance of n elements loses at most a factor n of the
+/// float32 elements are exact enough unshifted, so that only squares, and float64 means, take the first element as
+/// shift: the mean of equal elements is then that element, and a variance of n elements loses at most a factor n of the
 /// precision of doubles, however far from zero they lie.
 struct Sums {
     double* sum;
@@ -50,11 +50,11 @@ void add_rows(const T* x, const FoldRows& rows, Sums sums) {
     run_vectorized([&]() __attribute__((always_inline)) {
         std::int64_t row = 0;
         for (; row + 4 <= rows.count; row += 4)
-            add_rows_at_once<4, shifted, squared>(x + row * rows.distance, rows.distance, rows.width, sums.sum, sums.shift,
-                                                  sums.squares);
+            add_rows_at_once<4, shifted, squared>(x + row * rows.distance, rows.distance, rows.width, sums.sum,
+                                                  sums.shift, sums.squares);
         for (; row < rows.count; ++row)
-            add_rows_at_once<1, shifted, squared>(x + row * rows.distance, rows.distance, rows.width, sums.sum, sums.shift,
-                                                  sums.squares);
+            add_rows_at_once<1, shifted, squared>(x + row * rows.distance, rows.distance, rows.width, sums.sum,
+                                                  sums.shift, sums.squares);
     });
 }
 
@@ -108,7 +108,8 @@ void moment_rows(const void* x, Dtype dtype, const FoldRows& rows, double* state
         Sums sums(state, stride);
         double seen = *sums.count;
         if (shifted && seen == 0)
-            std::transform(from, from + rows.width, sums.shift, [](T first) { return shift_at(static_cast<double>(first)); });
+            std::transform(from, from + rows.width, sums.shift,
+                           [](T first) { return shift_at(static_cast<double>(first)); });
         add_rows<shifted, squared>(from, rows, sums);
         std::fill_n(sums.count, rows.width, seen + static_cast<double>(rows.count));
     });
@@ -152,7 +153,8 @@ double squares_about_mean(double squares, double sum, double count) {
 void join_variances(double* state, const double* other, std::int64_t outputs, std::int64_t stride) {
     Sums sums(state, stride);
     for (std::int64_t i = 0; i < outputs; ++i) {
-        double sum = other[i], count = other[stride + i], shift = other[2 * stride + i], squares = other[3 * stride + i];
+        double sum = other[i], count = other[stride + i], shift = other[2 * stride + i],
+               squares = other[3 * stride + i];
         double seen = sums.count[i], total = seen + count;
         if (count == 0) continue;
         if (seen == 0) {
@@ -160,15 +162,16 @@ void join_variances(double* state, const double* other, std::int64_t outputs, st
             continue;
         }
         double apart = shift - sums.shift[i], distance = apart + (sum / count - sums.sum[i] / seen);
-        double about_mean = squares_about_mean(sums.squares[i], sums.sum[i], seen) + squares_about_mean(squares, sum, count) +
-                            distance * distance * (seen * (count / total));
+        double about_mean = squares_about_mean(sums.squares[i], sums.sum[i], seen) +
+                            squares_about_mean(squares, sum, count) + distance * distance * (seen * (count / total));
         sums.sum[i] += sum + apart * count;
         sums.squares[i] = about_mean + sums.sum[i] * (sums.sum[i] / total);
         sums.count[i] = total;
     }
 }
 
-void finish_variance(const double* state, double* results, std::int64_t outputs, std::int64_t stride, std::int64_t count) {
+void finish_variance(const double* state, double* results, std::int64_t outputs, std::int64_t stride,
+                     std::int64_t count) {
     double elements = static_cast<double>(count);
     for (std::int64_t i = 0; i < outputs; ++i)
         results[i] = squares_about_mean(state[3 * stride + i], state[i], elements) / elements;
@@ -178,6 +181,7 @@ void finish_variance(const double* state, double* results, std::int64_t outputs,
 
 const FoldKernel sum_fold{1, {}, sum_rows, sum_run, join_sums, finish_sum};
 const FoldKernel variance_fold{4, {}, moment_rows<true>, moment_run<true>, join_variances, finish_variance};
-const FoldKernel mean_fold{3, {}, moment_rows<false>, moment_run<false>, join_means, finish_mean, &variance_fold, finish_mean};
+const FoldKernel mean_fold{3,          {},          moment_rows<false>, moment_run<false>,
+                           join_means, finish_mean, &variance_fold,     finish_mean};
 
 } // namespace cotape

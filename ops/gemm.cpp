@@ -23,7 +23,8 @@ void warn_once_of_slow_blas() {
     static const bool warned = [] {
         std::string remedy = blas_remedy();
         if (!remedy.empty())
-            fmt::print(stderr, "cotape: OpenBLAS takes this CPU for an old one, and is slow; mend it with: {}\n", remedy);
+            fmt::print(stderr, "cotape: OpenBLAS takes this CPU for an old one, and is slow; mend it with: {}\n",
+                       remedy);
         return true;
     }();
     static_cast<void>(warned);
@@ -42,8 +43,8 @@ void run_blas(const Gemm<T>& gemm) {
 }
 
 #if COTAPE_ONEDNN
-/// oneDNN's products by shape, made once, since making one costs as much as running it hundreds of times. Each thread has
-/// its own.
+/// oneDNN's products by shape, made once, since making one costs as much as running it hundreds of times. Each thread
+/// has its own.
 class Products {
   public:
     void run(const Gemm<float>& gemm) {

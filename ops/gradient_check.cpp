@@ -16,7 +16,8 @@
 namespace cotape {
 namespace {
 
-/// The error in an element of the Jacobian, as a share of the largest derivative, whose chance of being hidden is stated.
+/// The error in an element of the Jacobian, as a share of the largest derivative, whose chance of being hidden is
+/// stated.
 constexpr double stated_error = 0.01;
 constexpr double epsilon = 0x1p-52;
 
@@ -44,7 +45,8 @@ class Check {
             return std::move(report_);
         }
         if (options_.full_jacobian)
-            for (std::int64_t element = 0; element < projections_.output_size() && report_.findings.empty(); ++element) {
+            for (std::int64_t element = 0; element < projections_.output_size() && report_.findings.empty();
+                 ++element) {
                 projections_.select_output(element);
                 check_orders();
             }
@@ -66,7 +68,7 @@ class Check {
         current_order_ = order;
         point_ = projections_.derivatives(order);
         auto line = [&](double t) { return projections_.moved_all(order, t); };
-        double noise = rounding_noise(line, 0x1p-40);
+        double noise = rounding_noise(line);
         noise_ = 2 * epsilon * point_.scale + std::numeric_limits<double>::min();
         if (std::isfinite(noise)) noise_ += 8 * noise; // not so at a border
         double change = std::abs(line(step_of(1)) - point_.value);
@@ -117,6 +119,12 @@ class Check {
         double scale = std::max(point_.largest_gradient(input), natural_scale_ / projections_.scale(input)) * width;
         auto line = [&](double t) { return projections_.moved(order, input, begin, end, t); };
         Outcome outcome = compare(order, line, projections_.scale(input) / width, scale, got, levels_[input]);
+        double own = end == begin + 1 ? std::abs(projections_.element(input, begin)) : 0;
+        if (outcome.verdict == Verdict::fail && own > 0 && own < projections_.scale(input)) {
+            int level = 0; // beside larger elements a small one may be stepped over: 1 / x at 1e-8
+            Outcome closer = compare(order, line, own, scale, got, level);
+            if (closer.verdict != Verdict::fail) outcome = closer;
+        }
         GradientOrderSummary& summary = current();
         if (outcome.verdict == Verdict::inconclusive) {
             ++summary.comparisons;
@@ -164,14 +172,16 @@ class Check {
         return outcome;
     }
 
-    /// The gradient at a random point beside the inputs: where factors are 0 at the inputs, a wrong rule may look right.
+    /// The gradient at a random point beside the inputs: where factors are 0 at the inputs, a wrong rule may look
+    /// right.
     void check_beside(int order) {
         Projections::Beside beside = projections_.derivatives_beside(order);
         if (!std::isfinite(beside.value)) return; // beyond the domain
         double share = projections_.tangent_share(), got = 0;
         for (double slope : beside.slopes) got += slope;
         auto every = [&](double t) { return projections_.moved_beside(order, {}, t / share); };
-        double noise = 2 * epsilon * std::max(natural_scale_, std::abs(beside.value)) + 8 * rounding_noise(every, 0x1p-40);
+        double noise =
+            2 * epsilon * std::max(natural_scale_, std::abs(beside.value)) + 8 * rounding_noise(every);
         if (!std::isfinite(noise)) return;
         noise_ = std::max(noise_, noise); // values that are 0 at the inputs are exact there, and not here
         auto compare_along = [&](std::optional<std::size_t> only) {
@@ -186,7 +196,8 @@ class Check {
         Outcome all = compare_along({});
         if (all.verdict == Verdict::inconclusive || summarize(all, got)) return;
         for (std::size_t input = 0; input < levels_.size(); ++input)
-            if (Outcome one = compare_along(input); one.verdict == Verdict::fail) add_wrong(input, beside.slopes[input], one);
+            if (Outcome one = compare_along(input); one.verdict == Verdict::fail)
+                add_wrong(input, beside.slopes[input], one);
         if (report_.findings.empty()) add_wrong(0, got, all);
     }
 
@@ -217,7 +228,8 @@ class Check {
             double share = projections_.tangent_share();
             outcome = compare(order, line, 1 / share, natural_scale_ * share, got.value, level);
             if (outcome.verdict == Verdict::inconclusive)
-                note(Verdict::inconclusive, fmt::format("order {}, {}: {}", order, to_string(mode), words(outcome.obstacle)),
+                note(Verdict::inconclusive,
+                     fmt::format("order {}, {}: {}", order, to_string(mode), words(outcome.obstacle)),
                      outcome.obstacle);
             summarize(outcome, got.value);
         }
@@ -275,7 +287,12 @@ GradientCheckReport check_gradients(const CheckedFunction& function, const std::
     if (inputs.empty()) throw ValueError("check_gradients: needs at least one input");
     for (std::size_t i = 0; i < inputs.size(); ++i) {
         auto inconclusive = [&](Obstacle obstacle, std::string what) {
-            return GradientCheckReport{Verdict::inconclusive, fmt::format("input {} {}", i, what), obstacle, {}, {}, {}};
+            return GradientCheckReport{Verdict::inconclusive,
+                                       fmt::format("input {} {}", i, what),
+                                       obstacle,
+                                       {},
+                                       {},
+                                       {}};
         };
         if (inputs[i].empty()) throw ValueError(fmt::format("check_gradients: input {} is empty", i));
         if (inputs[i].dtype() == Dtype::float32)
@@ -291,7 +308,7 @@ GradientCheckReport check_gradients(const CheckedFunction& function, const std::
 }
 
 GradientCheckReport check_gradients(const Op& op, const std::vector<Tensor>& inputs, const Attributes& attributes,
-                                    const GradientCheckOptions& options) {
+                                    const GradientCheckOptions& options, Where where) {
     std::vector<Tensor> moving;
     for (const Tensor& input : inputs)
         if (is_floating(input.dtype())) moving.push_back(input);
@@ -299,7 +316,7 @@ GradientCheckReport check_gradients(const Op& op, const std::vector<Tensor>& inp
         std::vector<Operand> operands;
         std::size_t next = 0;
         for (const Tensor& input : inputs)
-            operands.push_back(is_floating(input.dtype()) ? vars[next++] : vars[0].tape().constant(input));
+            operands.emplace_back(is_floating(input.dtype()) ? vars[next++] : vars[0].tape().constant(input), where);
         return record(op, operands, attributes);
     };
     GradientCheckOptions of_op = options;

@@ -36,7 +36,8 @@ struct GradientCheckOptions {
     std::int64_t element_limit = 64;
     /// How many random directions for each input, at least 1.
     int directions = 2;
-    /// Check each element of the output against each element of the inputs, instead of a random projection of the output.
+    /// Check each element of the output against each element of the inputs, instead of a random projection of the
+    /// output.
     bool full_jacobian = false;
     /// Where a derivative is wrong, look for the ops whose rules are.
     bool localize = true;
@@ -89,8 +90,8 @@ struct GradientOrderSummary {
     double worst_error = 0;
     /// The largest bound as a share of the derivative's scale: errors below that share go unseen.
     double resolution = 0;
-    /// At most the chance that the random projections hide an error, in one element of the Jacobian, of 1 % of the largest
-    /// derivative; 0 for a full Jacobian.
+    /// At most the chance that the random projections hide an error, in one element of the Jacobian, of 1 % of the
+    /// largest derivative; 0 for a full Jacobian.
     double chance_of_missing = 0;
 };
 
@@ -126,24 +127,25 @@ struct GradientCheckReport {
 /// The report as a table: the verdict, the reason, what was compared, the first findings, the wrong rules.
 std::string to_string(const GradientCheckReport& report);
 
-/// The report as a JSON object with the members' names; modes, verdict and obstacle as their to_string, numbers that are
-/// not finite as null.
+/// The report as a JSON object with the members' names; modes, verdict and obstacle as their to_string, numbers that
+/// are not finite as null.
 std::string to_json(const GradientCheckReport& report);
 
 /// Checks the derivatives of `function` at float64 `inputs`. With phi_1 = sum(w * function(x)) for random weights w,
 /// the gradient of phi_k is compared with central differences of phi_k, and phi_{k+1} is that gradient's product with a
-/// random direction, up to the order asked for. Derivatives nested in the other modes are compared with the same numbers,
-/// or with differences where the reverse mode is not asked for.
+/// random direction, up to the order asked for. Derivatives nested in the other modes are compared with the same
+/// numbers, or with differences where the reverse mode is not asked for.
 ///
-/// A derivative fails where it is off by more than the differences' own error bound; then each op on the function's tape
-/// is tested at its recorded inputs (options.localize). Where nothing is wrong but something could not be checked, the
-/// verdict is inconclusive and says why (see Obstacle). Throws ValueError for an order outside 1 to 4, less than one
-/// direction, no modes, or no inputs, and what the function throws.
+/// A derivative fails where it is off by more than the differences' own error bound; then each op on the function's
+/// tape is tested at its recorded inputs (options.localize). Where nothing is wrong but something could not be checked,
+/// the verdict is inconclusive and says why (see Obstacle). Throws ValueError for an order outside 1 to 4, less than
+/// one direction, no modes, or no inputs, and what the function throws.
 GradientCheckReport check_gradients(const CheckedFunction& function, const std::vector<Tensor>& inputs,
                                     const GradientCheckOptions& options = {});
 
-/// Checks the derivative rule of one op, to order 3 where no order is given. Inputs of int64 are held constant.
+/// Checks the derivative rule of one op, to order 3 where no order is given. Inputs of int64 are held constant. A
+/// report names the line `where` of the call.
 GradientCheckReport check_gradients(const Op& op, const std::vector<Tensor>& inputs, const Attributes& attributes = {},
-                                    const GradientCheckOptions& options = {});
+                                    const GradientCheckOptions& options = {}, Where where = Where::current());
 
 } // namespace cotape

@@ -26,13 +26,13 @@ void print_orders(std::string& text, const GradientCheckReport& report) {
 void print_findings(std::string& text, const GradientCheckReport& report) {
     constexpr std::size_t shown = 8;
     if (report.findings.empty()) return;
-    text += fmt::format("\n  {:20}  {:>5}  {:>5}  {:>11}  {:>14}  {:>14}  {:>8}  {:>8}", "wrong", "order", "input", "element",
-                        "got", "expected", "error", "bound");
+    text += fmt::format("\n  {:20}  {:>5}  {:>5}  {:>11}  {:>14}  {:>14}  {:>8}  {:>8}", "wrong", "order", "input",
+                        "element", "got", "expected", "error", "bound");
     for (std::size_t i = 0; i < report.findings.size() && i < shown; ++i) {
         const GradientFinding& finding = report.findings[i];
-        text += fmt::format("\n  {:20}  {:5}  {:5}  {:>11}  {:14.8g}  {:14.8g}  {:8.2g}  {:8.2g}", to_string(finding.mode),
-                            finding.order, finding.input, place_of(finding), finding.got, finding.expected, finding.error,
-                            finding.bound);
+        text += fmt::format("\n  {:20}  {:5}  {:5}  {:>11}  {:14.8g}  {:14.8g}  {:8.2g}  {:8.2g}",
+                            to_string(finding.mode), finding.order, finding.input, place_of(finding), finding.got,
+                            finding.expected, finding.error, finding.bound);
     }
     if (report.findings.size() > shown) text += fmt::format("\n  and {} more", report.findings.size() - shown);
 }
@@ -49,8 +49,8 @@ void print_rules(std::string& text, const GradientCheckReport& report) {
         text += fmt::format(": its derivative for input {} is wrong", worst.input);
         if (worst.order > 1) text += fmt::format(" at order {}", worst.order);
         text += fmt::format("\n    worst at {}{}: got {:.8g}, expected {:.8g} within {:.2g}, ratio {:.6g}",
-                            worst.element < 0 ? "" : "element ", place_of(worst), worst.got, worst.expected, worst.bound,
-                            worst.got / worst.expected);
+                            worst.element < 0 ? "" : "element ", place_of(worst), worst.got, worst.expected,
+                            worst.bound, worst.got / worst.expected);
         if (!rule.resembles.empty()) text += "\n    looks like " + rule.resembles;
     }
 }

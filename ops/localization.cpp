@@ -62,7 +62,10 @@ std::vector<Application> applications(const Projections& projections, int order)
         const Node& node = tape.node(id);
         if (std::ranges::none_of(node.inputs, [&](NodeId input) { return depends[static_cast<std::size_t>(input)]; }))
             continue;
-        depends[static_cast<std::size_t>(id)] = node.op->derivative != nullptr; // what a mask depends on, it masks
+        depends[static_cast<std::size_t>(id)] = node.op->is_differentiable(); // what a mask depends on, it masks
+        // A checkpoint, or a function with a rule of its own, stands for what is recorded before it: alone it means
+        // something else.
+        if (node.op->joint_derivative) continue;
         if (node.type.dtype != Dtype::float64 ||
             std::ranges::count_if(tested, [&](NodeId other) { return alike(id, other); }) >= tested_alike)
             continue;
@@ -74,7 +77,8 @@ std::vector<Application> applications(const Projections& projections, int order)
     std::vector<Application> result;
     for (NodeId id : tested) {
         const Node& node = tape.node(id);
-        Application application{node.op, node.attributes, {}, {}, node.where, tape.module_path(node), node.derivative_of < 0};
+        Application application{node.op, node.attributes, {}, {}, node.where, tape.module_path(node),
+                                node.derivative_of < 0};
         for (std::size_t i = 0; i < node.inputs.size(); ++i) {
             application.inputs.push_back(tape.var(node.inputs[i]).value());
             if (application.inputs[i].dtype() == Dtype::float64 && depends[static_cast<std::size_t>(node.inputs[i])])

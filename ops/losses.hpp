@@ -7,8 +7,8 @@ namespace cotape {
 struct CrossEntropyOptions {
     /// The share of the target probability spread evenly over all classes, in [0, 1].
     double label_smoothing = 0;
-    /// A weight for each class, of shape [classes] and the type of the logits; all equal where empty. The loss is then a
-    /// weighted mean, as PyTorch's.
+    /// A weight for each class, of shape [classes] and the type of the logits; all equal where empty. The loss is then
+    /// a weighted mean, as PyTorch's.
     Tensor class_weights = {};
 };
 

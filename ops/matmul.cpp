@@ -58,7 +58,8 @@ class BatchOffsets {
     }
     std::int64_t operator()(std::int64_t position) const {
         std::int64_t offset = 0;
-        for (std::size_t i = batch_.size(); i-- > 0; position /= batch_[i]) offset += position % batch_[i] * strides_[i];
+        for (std::size_t i = batch_.size(); i-- > 0; position /= batch_[i])
+            offset += position % batch_[i] * strides_[i];
         return offset;
     }
 
@@ -76,7 +77,8 @@ Tensor matmul_kernel(const Call& call, const Type& output, std::span<const Tenso
         const T *first_a = inputs[0].elements<T>().data(), *first_b = inputs[1].elements<T>().data();
         T* first_c = result.elements<T>().data();
         if (!transpose_a && call.shape(1).size() == 2) { // one tall product
-            run(Gemm<T>{false, transpose_b, element_count(batch) * a.rows, b.columns, b.rows, first_a, first_b, first_c});
+            run(Gemm<T>{false, transpose_b, element_count(batch) * a.rows, b.columns, b.rows, first_a, first_b,
+                        first_c});
             return;
         }
         BatchOffsets offset_a(call.shape(0), batch), offset_b(call.shape(1), batch);
@@ -100,8 +102,8 @@ Var matmul_derivative(const Rule& rule) {
     return sum_to(cotangent, rule.x[rule.input].shape());
 }
 
-/// As one product of the operands put one under the other, where copying them there moves less than adding the products:
-/// the weight's gradient of a net that is unrolled in time.
+/// As one product of the operands put one under the other, where copying them there moves less than adding the
+/// products: the weight's gradient of a net that is unrolled in time.
 Var sum_of_products(std::span<const Var> products) {
     std::vector<Operand> a, b;
     std::int64_t copied = 0;

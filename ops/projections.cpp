@@ -118,7 +118,8 @@ double Projections::uniform() { return static_cast<double>(random_() >> 11) * 0x
 
 double Projections::tangent_share() const {
     double share = 0;
-    for (double scale : scales_) share = std::max(share, std::clamp(scale, 1 / largest_tangent, largest_tangent) / scale);
+    for (double scale : scales_)
+        share = std::max(share, std::clamp(scale, 1 / largest_tangent, largest_tangent) / scale);
     return share;
 }
 
@@ -241,7 +242,8 @@ Projections::Point Projections::derivatives(int order) const {
         Var before = nest(recording, DerivativeMode::reverse, order - 2, order - 2, {});
         std::vector<Var> slopes = gradients(before, recording.inputs);
         for (std::size_t i = 0; i < slopes.size(); ++i)
-            point.scale += sum_of_absolute_products(slopes[i].value(), tangents_[static_cast<std::size_t>(order - 2)][i]);
+            point.scale +=
+                sum_of_absolute_products(slopes[i].value(), tangents_[static_cast<std::size_t>(order - 2)][i]);
     }
     for (Var slope : gradients(recording.phi, recording.inputs)) point.gradient.push_back(slope.value());
     return point;

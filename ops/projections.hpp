@@ -15,8 +15,8 @@ namespace cotape {
 /// The nodes that `vars` of one tape are computed from, themselves included, in recording order.
 std::vector<NodeId> nodes_behind(std::span<const Var> vars);
 
-/// The numbers that check_gradients compares: phi_1 = sum(w * function(x)) and phi_{k+1} = sum(v_k * gradient of phi_k),
-/// for random w and v_k, at the inputs and at points around them.
+/// The numbers that check_gradients compares: phi_1 = sum(w * function(x)) and phi_{k+1} = sum(v_k * gradient of
+/// phi_k), for random w and v_k, at the inputs and at points around them.
 class Projections {
   public:
     Projections(const CheckedFunction& function, const std::vector<Tensor>& inputs, std::uint64_t seed);
@@ -41,7 +41,8 @@ class Projections {
         std::vector<Tensor> gradient;
 
         double largest_gradient(std::size_t input) const;
-        double along(std::size_t input, const std::vector<double>& direction, std::int64_t begin, std::int64_t end) const;
+        double along(std::size_t input, const std::vector<double>& direction, std::int64_t begin,
+                     std::int64_t end) const;
     };
     Point derivatives(int order) const;
 
@@ -51,14 +52,14 @@ class Projections {
     /// phi_k with every input moved along its direction by `share` of its scale.
     double moved_all(int order, double share) const;
 
-    /// phi_{order + 1} by derivatives nested as `mode` says, and the sum of the absolute terms of the last product. With
-    /// `only`, the last tangent is that input's alone.
+    /// phi_{order + 1} by derivatives nested as `mode` says, and the sum of the absolute terms of the last product.
+    /// With `only`, the last tangent is that input's alone.
     struct Nested {
         double value, scale;
     };
     Nested nested(DerivativeMode mode, int order, std::optional<std::size_t> only = {}) const;
-    /// The first order - 1 of those derivatives, with the inputs moved by `distance` along their last tangents: its slope
-    /// at 0 is what `nested` should be.
+    /// The first order - 1 of those derivatives, with the inputs moved by `distance` along their last tangents: its
+    /// slope at 0 is what `nested` should be.
     double moved_nested(DerivativeMode mode, int order, std::optional<std::size_t> only, double distance) const;
 
     /// phi_k and its gradient's product with each v_k, at a random point beside the inputs.
@@ -93,6 +94,7 @@ class Projections {
     std::int64_t size(std::size_t input) const { return inputs_[input].size(); }
     /// The largest element's absolute value; 1 where all are 0.
     double scale(std::size_t input) const { return scales_[input]; }
+    double element(std::size_t input, std::int64_t index) const { return inputs_[input].at(index); }
     /// The size of the tangents v_k, as the largest share of their input's scale: 1, but where the scale is so small or
     /// so large that products of tangents would leave the range of float64.
     double tangent_share() const;

@@ -43,7 +43,8 @@ std::int64_t ReductionLoops::offset_of(std::int64_t position, const SmallVector<
 Tensor tensor_of_doubles(const Type& type, std::span<const double> values) {
     MutableTensor result(type);
     visit_floating(type.dtype, [&]<class T>(T) {
-        std::ranges::transform(values, result.elements<T>().begin(), [](double value) { return static_cast<T>(value); });
+        std::ranges::transform(values, result.elements<T>().begin(),
+                               [](double value) { return static_cast<T>(value); });
     });
     return std::move(result).freeze();
 }

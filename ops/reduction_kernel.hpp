@@ -78,7 +78,8 @@ void ReductionLoops::fold_runs(const T* input, const double* parameters, double*
                 std::int64_t i = 0;
                 for (; i + lanes <= inner_; i += lanes)
                     for (std::int64_t lane = 0; lane < lanes; ++lane)
-                        accumulated[lane] = Fold::step(accumulated[lane], static_cast<double>(run[i + lane]), parameter);
+                        accumulated[lane] =
+                            Fold::step(accumulated[lane], static_cast<double>(run[i + lane]), parameter);
                 for (; i < inner_; ++i)
                     accumulated[i % lanes] = Fold::step(accumulated[i % lanes], static_cast<double>(run[i]), parameter);
             }

@@ -56,8 +56,8 @@ const Op permute_op{
 /// `x` placed at `begin`, `begin + step`, ... along `axis` of a tensor that holds `value` elsewhere.
 Var embed(Operand x, std::int64_t axis, std::int64_t begin, std::int64_t step, std::int64_t extent, double value);
 
-/// Whether a block of these extents lies in one piece within a tensor of shape `whole`: of the axes before the first that
-/// it takes in part, it has one element each.
+/// Whether a block of these extents lies in one piece within a tensor of shape `whole`: of the axes before the first
+/// that it takes in part, it has one element each.
 bool is_one_piece(const Shape& block, const Shape& whole) {
     std::size_t axis = block.size();
     while (axis > 0 && block[axis - 1] == whole[axis - 1]) --axis;
@@ -316,7 +316,8 @@ Var stack(const std::vector<Operand>& inputs, std::int64_t axis) {
     expanded.append(shape.begin() + axis, shape.end());
     for (const Operand& input : inputs)
         if (!(input.var.shape() == shape))
-            throw ShapeError(fmt::format("stack: cannot stack {} on {}", to_string(input.var.shape()), to_string(shape)));
+            throw ShapeError(
+                fmt::format("stack: cannot stack {} on {}", to_string(input.var.shape()), to_string(shape)));
 
     LineScope line(inputs.front());
     std::vector<Operand> layers;

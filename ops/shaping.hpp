@@ -12,8 +12,8 @@ namespace cotape {
 /// Throws ShapeError where the counts differ.
 Var reshape(Operand x, const Shape& shape);
 
-/// The axes from `start` to `end` (both included, counted from the end where negative) merged into one; a scalar becomes
-/// [1]. Throws ShapeError unless start <= end.
+/// The axes from `start` to `end` (both included, counted from the end where negative) merged into one; a scalar
+/// becomes [1]. Throws ShapeError unless start <= end.
 Var flatten(Operand x, std::int64_t start = 0, std::int64_t end = -1);
 
 /// Axis i of the result is axis `order[i]` of x. Throws ShapeError unless `order` names each axis once.
@@ -26,7 +26,8 @@ Var transpose(Operand x);
 /// Throws ShapeError unless 0 <= begin <= end <= extent and step > 0.
 Var slice(Operand x, std::int64_t axis, std::int64_t begin, std::int64_t end, std::int64_t step = 1);
 
-/// `before[i]` and `after[i]` elements of `value` added at the two ends of axis i. Throws ShapeError for negative counts.
+/// `before[i]` and `after[i]` elements of `value` added at the two ends of axis i. Throws ShapeError for negative
+/// counts.
 Var pad(Operand x, const Shape& before, const Shape& after, double value = 0);
 
 /// The inputs one after the other along `axis`. Throws ShapeError unless they agree in all other extents.

@@ -32,11 +32,12 @@ SlidingAxis::SlidingAxis(const std::string& operation, std::int64_t input, std::
     if (input < 0 || input > largest * largest / 4)
         throw ShapeError(fmt::format("{}: an axis of {} cannot be addressed", operation, input));
     std::int64_t room = input + 2 * padding - dilation * (kernel - 1) - 1;
-    if (room < 0)
+    std::int64_t last = room + (ceil_mode ? stride - 1 : 0);
+    output = last < 0 ? 0 : last / stride + 1;
+    if (ceil_mode && (output - 1) * stride >= input + padding) --output;
+    if (output < 1)
         throw ShapeError(fmt::format("{}: a window of {} does not fit into {} padded by {}", operation,
                                      dilation * (kernel - 1) + 1, input, padding));
-    output = (room + (ceil_mode ? stride - 1 : 0)) / stride + 1;
-    if (ceil_mode && (output - 1) * stride >= input + padding) --output;
 }
 
 } // namespace cotape

@@ -22,8 +22,9 @@ struct SlopeComparison {
 };
 
 /// Compares `got` with the slope of `line` at 0, which varies over distances of about `length`, whose slopes are about
-/// `natural`, and whose values are off by about `noise`. `level` is the step to begin with, and then the one that served.
-/// A derivative fails where two steps refute it, or where one refutes it clearly and another agrees with that one.
+/// `natural`, and whose values are off by about `noise`. `level` is the step to begin with, and then the one that
+/// served. A derivative fails where two steps refute it, or where one refutes it clearly and another agrees with that
+/// one; one step alone proves nothing, as it may step over something.
 SlopeComparison compare_slope(const ScalarFunction& line, double length, double natural, double noise, double got,
                               int& level);
 

@@ -16,7 +16,8 @@ namespace {
 
 Type softmax_type(const Call& call) {
     if (!is_floating(call.type(0).dtype))
-        throw DtypeError(fmt::format("{}: needs float32 or float64, got {}", call.name(), to_string(call.type(0).dtype)));
+        throw DtypeError(
+            fmt::format("{}: needs float32 or float64, got {}", call.name(), to_string(call.type(0).dtype)));
     return call.type(0);
 }
 

@@ -36,7 +36,8 @@ void copy_block(const Shape& extents, Strided<const std::byte> from, Strided<std
 
 } // namespace
 
-void copy_strided(const Shape& extents, Strided<const std::byte> from, Strided<std::byte> to, std::size_t element_size) {
+void copy_strided(const Shape& extents, Strided<const std::byte> from, Strided<std::byte> to,
+                  std::size_t element_size) {
     if (std::ranges::find(extents, 0) != extents.end()) return;
     Shape merged;
     Strided<const std::byte> merged_from{from.first, {}};

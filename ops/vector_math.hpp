@@ -11,7 +11,8 @@ namespace cotape::vector_math {
 // short series and round once, so that they are within 0.51 ulp of the exact value; the double versions are the
 // standard library's.
 
-/// exp(x) to a relative error of 1e-11, for the whole range in which it is a finite float and beyond; inf and 0 outside.
+/// exp(x) to a relative error of 1e-11, for the whole range in which it is a finite float and beyond; inf and 0
+/// outside.
 [[gnu::always_inline]] inline double short_exp(double x) {
     constexpr double log2_e = 1.4426950408889634, ln_2_high = 0x1.62e42fefa0000p-1, ln_2_low = 0x1.cf79abc9e3b3ap-40;
     constexpr double to_integer = 0x1.8p52; // adding it leaves the nearest integer in the low bits
@@ -28,7 +29,7 @@ namespace cotape::vector_math {
 [[gnu::always_inline]] inline double short_log(double x) {
     constexpr double ln_2 = 0.6931471805599453;
     std::uint64_t bits = std::bit_cast<std::uint64_t>(x);
-    std::uint64_t above = (bits - 0x3fe6a09e667f3bcdu) >> 52;            // the exponent, of sqrt(1/2) times a power of two
+    std::uint64_t above = (bits - 0x3fe6a09e667f3bcdu) >> 52; // the exponent, of sqrt(1/2) times a power of two
     std::uint64_t signed_exponent = (above ^ 0x800) - 0x800;             // its sign carried from 12 bits to 64
     double mantissa = std::bit_cast<double>(bits - (above << 52));       // in [sqrt(1/2), sqrt(2))
     double exponent = std::bit_cast<double>(signed_exponent + 0x4338000000000000u) - 0x1.8p52;

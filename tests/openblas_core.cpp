@@ -1,5 +1,5 @@
-// Debian 12's OpenBLAS takes CPUs that are newer than itself for old ones and multiplies with kernels for SSE3. Prints the
-// core to set OPENBLAS_CORETYPE to where that has happened, and nothing where the core is good.
+// Debian 12's OpenBLAS takes CPUs that are newer than itself for old ones and multiplies with kernels for SSE3. Prints
+// the core to set OPENBLAS_CORETYPE to where that has happened, and nothing where the core is good.
 
 #include <cstdio>
 #include <string_view>

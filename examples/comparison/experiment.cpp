@@ -47,8 +47,8 @@ class NoteInterrupts {
     void (*before_)(int);
 };
 
-/// The share of the test set that the net gets right in the mode it is in. Nothing is committed, so that normalising with
-/// the batches' own statistics leaves the running ones as they are.
+/// The share of the test set that the net gets right in the mode it is in. Nothing is committed, so that normalising
+/// with the batches' own statistics leaves the running ones as they are.
 double test_accuracy(nn::Module& net, const data::Dataset& test, std::int64_t batch) {
     double right = 0;
     for (const auto& [images, labels] : data::batches(test, batch, {.last = data::LastBatch::merge})) {
@@ -170,8 +170,8 @@ bool train_and_compare(const std::vector<Contestant>& contestants, const data::M
             double train_mode = test_accuracy(run.net, digits.test, options.batch);
             nn::Evaluating evaluating(run.net);
             double eval_mode = test_accuracy(run.net, digits.test, options.batch);
-            Result result{run.contestant.name, epoch, loss_sum / static_cast<double>(batches.size()), train_mode, eval_mode,
-                          seconds};
+            Result result{run.contestant.name, epoch,     loss_sum / static_cast<double>(batches.size()),
+                          train_mode,          eval_mode, seconds};
             if (epoch == options.epochs) {
                 result.steps_to_target = run.target.reached_after();
                 result.test_accuracy_population = population_accuracy(run.net, digits, options.batch);

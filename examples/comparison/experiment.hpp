@@ -37,15 +37,15 @@ struct Result {
     double test_accuracy_train_mode;
     double test_accuracy_eval_mode;
     double seconds;
-    /// In evaluation mode, normalised with the exact statistics of the training set instead of the running ones: after the
-    /// last epoch of a net with normalisers, unless its activations are no longer finite.
+    /// In evaluation mode, normalised with the exact statistics of the training set instead of the running ones: after
+    /// the last epoch of a net with normalisers, unless its activations are no longer finite.
     std::optional<double> test_accuracy_population = {};
     /// With the last epoch: the number of steps after which the training loss was below the target, if it was.
     std::optional<std::int64_t> steps_to_target = {};
 };
 
-/// The digits to learn: MNIST from --data, $COTAPE_MNIST or data/mnist, else generated ones. Says which on standard output.
-/// Throws cotape::DataError where --data names no complete MNIST.
+/// The digits to learn: MNIST from --data, $COTAPE_MNIST or data/mnist, else generated ones. Says which on standard
+/// output. Throws cotape::DataError where --data names no complete MNIST.
 cotape::data::Mnist load_digits(const Options& options);
 
 std::unique_ptr<cotape::nn::Optimizer> make_optimizer(cotape::nn::Module& net, const Options& options);

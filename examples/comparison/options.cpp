@@ -54,9 +54,11 @@ std::optional<int> parse(CLI::App& app, int argc, char** argv, Options& options)
 }
 
 std::string footer(const std::string& examples) {
-    return "\nMNIST is looked for in --data, then in the folder that COTAPE_MNIST names, then in data/mnist; without it the\n"
-           "nets learn generated digits. data/download_mnist.sh fetches it.\n\n"
-           "Examples:\n" + examples;
+    return "\nMNIST is looked for in --data, then in the folder that COTAPE_MNIST names, then in data/mnist; without "
+           "it\n"
+           "the nets learn generated digits. data/download_mnist.sh fetches it.\n\n"
+           "Examples:\n" +
+           examples;
 }
 
 } // namespace comparison

@@ -31,8 +31,8 @@ struct Options {
     double rate() const { return learning_rate.value_or(optimizer == "adam" || optimizer == "rmsprop" ? 0.001 : 0.01); }
 };
 
-/// Reads the command line into `options` and into what `app` has of its own, which the help shows first. Where it asks for
-/// help or is wrong, says so and returns the exit status instead: 0 or 2.
+/// Reads the command line into `options` and into what `app` has of its own, which the help shows first. Where it asks
+/// for help or is wrong, says so and returns the exit status instead: 0 or 2.
 std::optional<int> parse(CLI::App& app, int argc, char** argv, Options& options);
 
 /// For options that are checked: what is wrong with `text` where it is no finite number above 0, else empty.

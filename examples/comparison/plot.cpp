@@ -65,7 +65,8 @@ std::string path_of(const Curve& curve, const Axis& x, const Axis& y) {
     for (std::size_t i = 0; i < curve.x.size(); ++i) {
         bool finite = std::isfinite(curve.y[i]);
         if (finite)
-            path += fmt::format("{}{:.1f} {:.1f} ", pen_down ? "L" : "M", x.position(curve.x[i]), y.position(curve.y[i]));
+            path +=
+                fmt::format("{}{:.1f} {:.1f} ", pen_down ? "L" : "M", x.position(curve.x[i]), y.position(curve.y[i]));
         pen_down = finite;
     }
     return path;
@@ -98,13 +99,15 @@ std::string draw(const Panel& panel, double offset, std::map<std::string, const 
     std::string svg = fmt::format("<g transform=\"translate({} 0)\">\n", offset);
     svg += fmt::format("<text class=\"title\" x=\"{}\" y=\"22\">{}</text>\n", (left + x_end) / 2, escape(panel.title));
     for (double tick : y.ticks())
-        svg += fmt::format("<path class=\"grid\" d=\"M{} {:.1f} H{}\"/><text class=\"end\" x=\"{}\" y=\"{:.1f}\">{}</text>\n",
-                           left, y.position(tick), x_end, left - 7, y.position(tick) + 4, y.label(tick));
+        svg += fmt::format(
+            "<path class=\"grid\" d=\"M{} {:.1f} H{}\"/><text class=\"end\" x=\"{}\" y=\"{:.1f}\">{}</text>\n", left,
+            y.position(tick), x_end, left - 7, y.position(tick) + 4, y.label(tick));
     for (double tick : x.ticks())
         svg += fmt::format("<path class=\"axis\" d=\"M{:.1f} {} v5\"/><text x=\"{:.1f}\" y=\"{}\">{}</text>\n",
                            x.position(tick), y_begin, x.position(tick), y_begin + 19, x.label(tick));
     svg += fmt::format("<path class=\"axis\" d=\"M{} {} V{} H{}\"/>\n", left, top, y_begin, x_end);
-    svg += fmt::format("<text x=\"{}\" y=\"{}\">{}</text>\n", (left + x_end) / 2, panel_height - 12, escape(panel.x_label));
+    svg += fmt::format("<text x=\"{}\" y=\"{}\">{}</text>\n", (left + x_end) / 2, panel_height - 12,
+                       escape(panel.x_label));
     svg += fmt::format("<text transform=\"translate(16 {}) rotate(-90)\">{}</text>\n", (top + y_begin) / 2,
                        escape(panel.y_label));
 
@@ -117,8 +120,10 @@ std::string draw(const Panel& panel, double offset, std::map<std::string, const 
         svg += dots_of(curve, x, y, colour);
         double legend_x = legend_left + legend_column * static_cast<double>(i / legend_rows);
         double legend_y = legend_top + legend_line * static_cast<double>(i % legend_rows);
-        svg += fmt::format("<path class=\"curve\" stroke=\"{}\"{} d=\"M{} {} h26\"/>", colour, dash, legend_x, legend_y - 4);
-        svg += fmt::format("<text class=\"start\" x=\"{}\" y=\"{}\">{}</text>\n", legend_x + 32, legend_y, escape(curve.name));
+        svg += fmt::format("<path class=\"curve\" stroke=\"{}\"{} d=\"M{} {} h26\"/>", colour, dash, legend_x,
+                           legend_y - 4);
+        svg += fmt::format("<text class=\"start\" x=\"{}\" y=\"{}\">{}</text>\n", legend_x + 32, legend_y,
+                           escape(curve.name));
     }
     return svg + "</g>\n";
 }

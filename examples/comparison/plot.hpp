@@ -18,8 +18,8 @@ struct Panel {
     std::vector<Curve> curves;
 };
 
-/// The panels side by side as an SVG picture, each with axes, ticks at round numbers (whole ones below) and a legend above
-/// the curves. Points that are not finite interrupt their curve; a point without neighbours is a dot.
+/// The panels side by side as an SVG picture, each with axes, ticks at round numbers (whole ones below) and a legend
+/// above the curves. Points that are not finite interrupt their curve; a point without neighbours is a dot.
 std::string to_svg(const std::vector<Panel>& panels);
 
 } // namespace comparison

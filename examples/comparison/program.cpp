@@ -41,7 +41,8 @@ bool passes_gradient_check(const Contestant& contestant, const data::Dataset& ex
     return verdict.verdict != Verdict::fail;
 }
 
-void write_plot(const std::string& file, const std::vector<Contestant>& contestants, const std::vector<Result>& results) {
+void write_plot(const std::string& file, const std::vector<Contestant>& contestants,
+                const std::vector<Result>& results) {
     std::vector<Curve> losses, accuracies;
     for (const Contestant& contestant : contestants) {
         const std::string& net = contestant.name;
@@ -59,7 +60,8 @@ void write_plot(const std::string& file, const std::vector<Contestant>& contesta
         accuracies.push_back(eval_mode);
     }
     std::ofstream stream(file);
-    stream << to_svg({{"Training loss", "epoch", "cross entropy", losses}, {"Test accuracy", "epoch", "%", accuracies}});
+    stream << to_svg(
+        {{"Training loss", "epoch", "cross entropy", losses}, {"Test accuracy", "epoch", "%", accuracies}});
     stream.close();
     if (!stream) throw DataError(fmt::format("write: {} could not be written in full", file));
 }
@@ -71,7 +73,8 @@ int run(const Options& options, const std::function<std::vector<Contestant>(cons
     data::Mnist digits = load_digits(options);
     std::vector<Contestant> contestants = make(options);
     for (const Contestant& contestant : contestants)
-        if (!contestant.introduction.empty() && !passes_gradient_check(contestant, data::take(digits.train, 16))) return 1;
+        if (!contestant.introduction.empty() && !passes_gradient_check(contestant, data::take(digits.train, 16)))
+            return 1;
 
     Report report(options.metrics);
     bool finished = train_and_compare(contestants, digits, options, [&](const Result& result) { report.add(result); });

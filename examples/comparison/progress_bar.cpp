@@ -30,8 +30,8 @@ void ProgressBar::advance() {
     std::int64_t filled = done_ * width / total_;
     double seconds = std::chrono::duration<double>(now - start_).count();
     double left = seconds / static_cast<double>(done_) * static_cast<double>(total_ - done_);
-    fmt::print(stderr, "\r{} [{:=<{}}{: <{}}] {}/{}  {:.0f} s left \x1b[K", label_, "", filled, "", width - filled, done_,
-               total_, left);
+    fmt::print(stderr, "\r{} [{:=<{}}{: <{}}] {}/{}  {:.0f} s left \x1b[K", label_, "", filled, "", width - filled,
+               done_, total_, left);
     std::fflush(stderr);
 }
 

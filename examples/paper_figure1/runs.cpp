@@ -71,7 +71,8 @@ Measurement measure(PaperNet& net, std::int64_t step, const data::Dataset& test,
     Measurement measurement{step, 0, 0, {}};
     auto accuracy = [&](std::int64_t batch, std::vector<double>* inputs) {
         std::int64_t right = 0;
-        for (const auto& [images, labels] : data::batches(test, batch, {.last = data::LastBatch::merge, .prefetch = false})) {
+        for (const auto& [images, labels] :
+             data::batches(test, batch, {.last = data::LastBatch::merge, .prefetch = false})) {
             Tape tape;
             Var reaching = net.before(tape.constant(images));
             Var logits = net.after(reaching);
@@ -88,7 +89,8 @@ Measurement measure(PaperNet& net, std::int64_t step, const data::Dataset& test,
     std::vector<double> inputs;
     measurement.accuracy_eval_mode = accuracy(1000, &inputs);
     std::ranges::sort(inputs);
-    std::ranges::transform(percents, measurement.percentiles.begin(), [&](int percent) { return percentile(inputs, percent); });
+    std::ranges::transform(percents, measurement.percentiles.begin(),
+                           [&](int percent) { return percentile(inputs, percent); });
     return measurement;
 }
 

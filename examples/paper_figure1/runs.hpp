@@ -39,8 +39,9 @@ struct Run {
 /// The digits with pixels above one half 1 and the others 0.
 cotape::data::Mnist binarised(const cotape::data::Mnist& digits);
 
-/// Trains the plain and the batch-normalised net from each of the seeds 1 to `seeds`, as many runs at a time as `threads`
-/// says (0 for all cores), and tells of each on standard error when it is done. What one throws is thrown when all are done.
+/// Trains the plain and the batch-normalised net from each of the seeds 1 to `seeds`, as many runs at a time as
+/// `threads` says (0 for all cores), and tells of each on standard error when it is done. What one throws is thrown
+/// when all are done.
 std::vector<Run> run_all(const cotape::data::Mnist& digits, const RunOptions& options, int seeds, int threads);
 
 } // namespace paper_figure1

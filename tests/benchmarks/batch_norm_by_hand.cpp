@@ -52,7 +52,8 @@ void BatchNormByHand::forward(const float* x) {
             mean_[c] = mean;
             factor_[c] = factor;
             running_mean[c] += momentum * (mean - running_mean[c]);
-            running_variance[c] += momentum * (static_cast<float>(variance * count / (count - 1)) - running_variance[c]);
+            running_variance[c] +=
+                momentum * (static_cast<float>(variance * count / (count - 1)) - running_variance[c]);
         });
 }
 

@@ -5,8 +5,9 @@
 
 namespace works {
 
-/// Batch norm and relu over [images, channels, pixels], forward and backward, in hand-written loops: what a fused kernel
-/// for this one purpose takes, to compare the composed one with. Statistics are those of the batch, summed in double.
+/// Batch norm and relu over [images, channels, pixels], forward and backward, in hand-written loops: what a fused
+/// kernel for this one purpose takes, to compare the composed one with. Statistics are those of the batch, summed in
+/// double.
 struct BatchNormByHand {
     std::int64_t images, channels, pixels;
     float epsilon = 1e-5f, momentum = 0.1f;

@@ -28,7 +28,9 @@ def main():
     def output_of(*command):
         return subprocess.run([str(word) for word in command], capture_output=True, text=True, check=True).stdout
 
+    peers = output_of(python, HERE / "pytorch_steps.py", "--list").split()
     names = [line.split("\t")[0] for line in output_of(step_times, "--list").splitlines()]
+    names = [name for name in names if name in peers]
     print(f"{'work':<18} {'ours KiB':>10} {'PyTorch KiB':>12} {'ratio':>6}")
     for name in arguments.works.split(",") if arguments.works else names:
         ours = int(output_of(step_times, "--work", name, "--memory"))

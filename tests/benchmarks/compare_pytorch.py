@@ -23,10 +23,11 @@ import sys
 import time
 import venv
 
-# Works of ours, and what each is compared with: batch norm as composed with hand-written loops, the matrix products of a
-# step alone with all of the step.
+# Works of ours, and what each is compared with: batch norm as composed with hand-written loops, the batch-normalised LSTM
+# with the plain one, the matrix products of a step alone with all of the step.
 PAIRS = [
     ("batchnorm2d_relu", "batchnorm2d_relu_by_hand"),
+    ("bn_lstm", "lstm"),
     ("mlp_512_products", "mlp_512_momentum"),
 ]
 

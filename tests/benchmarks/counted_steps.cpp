@@ -1,5 +1,5 @@
-// Makes one small step, named on the command line, for instruction_counts.py to count under callgrind: after two that are
-// not counted, since plans are made once.
+// Makes one small step, named on the command line, for instruction_counts.py to count under callgrind: after two that
+// are not counted, since plans are made once.
 
 #include <cstdio>
 #include <exception>

@@ -9,6 +9,7 @@
 #include <cotape/core/tape.hpp>
 #include <cotape/nn/activations.hpp>
 #include <cotape/nn/batch_norm.hpp>
+#include <cotape/nn/batch_norm_lstm.hpp>
 #include <cotape/nn/initializers.hpp>
 #include <cotape/nn/lstm.hpp>
 #include <cotape/nn/sequential.hpp>
@@ -85,6 +86,11 @@ std::function<void()> normalize_images_by_hand() {
 std::function<void()> unroll_lstm() {
     std::mt19937 random(1);
     return differentiate(std::make_shared<nn::LSTM>(28, 128, random), {28, 64, 28}, {28, 64, 128}, 8);
+}
+
+std::function<void()> unroll_batch_norm_lstm() {
+    std::mt19937 random(1);
+    return differentiate(std::make_shared<nn::BatchNormLSTM>(28, 128, 28, random), {28, 64, 28}, {28, 64, 128}, 8);
 }
 
 } // namespace works

@@ -14,5 +14,7 @@ std::function<void()> normalize_images();
 std::function<void()> normalize_images_by_hand();
 /// An LSTM of 128 units over 28 steps of 64 examples with 28 inputs.
 std::function<void()> unroll_lstm();
+/// The same batch-normalised (Cooijmans et al. 2016), with the new running statistics.
+std::function<void()> unroll_batch_norm_lstm();
 
 } // namespace works

@@ -31,7 +31,10 @@ def train(hidden, batch_norm, activation, batch_size, make_optimizer):
             layers.append(nn.BatchNorm1d(width))
         layers.append(activation())
         inputs = width
-    model = nn.Sequential(*layers, nn.Linear(inputs, 10))
+    return train_net(nn.Sequential(*layers, nn.Linear(inputs, 10)), batch_size, make_optimizer)
+
+
+def train_net(model, batch_size, make_optimizer):
     model.train()
     optimizer = make_optimizer(model.parameters())
     loss_function = nn.CrossEntropyLoss()
@@ -66,6 +69,13 @@ def differentiate(layer, input_shape, output_shape, batches):
         (y[0] if isinstance(y, tuple) else y).backward(seed)
 
     return step
+
+
+def train_conv_net():
+    layers = [nn.Unflatten(1, (1, 28, 28))]
+    for maps, following in (1, 32), (32, 64):
+        layers += [nn.Conv2d(maps, following, 3, padding=1, bias=False), nn.BatchNorm2d(following), nn.ReLU(), nn.MaxPool2d(2)]
+    return train_net(nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * 7 * 7, 10)), 64, sgd(0.01, 0.9))
 
 
 def infer(batch_size):
@@ -118,6 +128,7 @@ WORKS = {
     "mlp_512_momentum": (1, lambda: train([512, 256], True, nn.ReLU, 128, sgd(0.01, 0.9))),
     "mlp_512_adam": (1, lambda: train([512, 256], True, nn.ReLU, 128, adam(0.001))),
     "paper_net": (1, lambda: train([100, 100, 100], True, nn.Sigmoid, 60, sgd(0.1))),
+    "mnist_conv": (1, train_conv_net),
     "batchnorm1d": (1, lambda: differentiate(nn.BatchNorm1d(1024), (256, 1024), (256, 1024), BATCH_COUNT)),
     "batchnorm2d_relu": (1, normalize_images),
     "lstm": (1, lambda: differentiate(nn.LSTM(28, 128), (28, 64, 28), (28, 64, 128), BATCH_COUNT)),

@@ -65,7 +65,8 @@ int main(int argc, char** argv) {
     app.add_option("--repetitions", repetitions, "Steps to time")->check(CLI::Range(1, 1000000))->capture_default_str();
     app.add_flag("--list", list, "Print the works and leave");
     app.add_flag("--information", information, "Print libraries, CPU and threads and leave");
-    app.add_flag("--memory", memory, "Print the most bytes that a step holds at once beyond what is there between steps");
+    app.add_flag("--memory", memory,
+                 "Print the most bytes that a step holds at once beyond what is there between steps");
     app.add_flag("--serve", serve, "Answer each line COUNT on standard input with the times of COUNT steps");
     CLI11_PARSE(app, argc, argv);
     omp_set_num_threads(threads);

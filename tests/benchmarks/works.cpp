@@ -14,9 +14,12 @@
 #include <cotape/nn/activations.hpp>
 #include <cotape/nn/adam.hpp>
 #include <cotape/nn/batch_norm.hpp>
+#include <cotape/nn/convolution.hpp>
+#include <cotape/nn/flatten.hpp>
 #include <cotape/nn/fold_batch_norm.hpp>
 #include <cotape/nn/initializers.hpp>
 #include <cotape/nn/linear.hpp>
+#include <cotape/nn/pooling.hpp>
 #include <cotape/nn/sequential.hpp>
 #include <cotape/nn/sgd.hpp>
 #include <cotape/ops/activations.hpp>
@@ -63,10 +66,25 @@ nn::Sequential make_net(const std::vector<std::int64_t>& hidden, bool batch_norm
     return net;
 }
 
-/// A training step of a multi-layer perceptron on 784 inputs and 10 classes.
-template <class Activation, class Optimizer, class Options>
-std::function<void()> train(const std::vector<std::int64_t>& hidden, bool batch_norm, std::int64_t batch_size,
-                            const Options& options) {
+/// Two convolutions with batch norm, relu and pooling, and a linear layer: the net of mnist_conv.
+nn::Sequential make_conv_net(std::mt19937& random) {
+    nn::Sequential net(nn::Unflatten(1, {1, 28, 28}));
+    std::int64_t maps = 1;
+    for (std::int64_t next : {32, 64}) {
+        net.add(nn::Conv2d(maps, next, 3, {.padding = 1, .bias = false}, random));
+        net.add(nn::BatchNorm2d(next));
+        net.add(nn::Relu());
+        net.add(nn::MaxPool2d(2));
+        maps = next;
+    }
+    net.add(nn::Flatten());
+    net.add(nn::Linear(64 * 7 * 7, 10, random));
+    return net;
+}
+
+/// A training step of the net that `make` makes, on 784 inputs and 10 classes.
+template <class Optimizer, class Make, class Options>
+std::function<void()> train_net(Make make, std::int64_t batch_size, const Options& options) {
     struct Training {
         std::mt19937 random{1};
         nn::Sequential net;
@@ -74,17 +92,24 @@ std::function<void()> train(const std::vector<std::int64_t>& hidden, bool batch_
         std::vector<Batch> batches;
         std::size_t next = 0;
 
-        Training(const std::vector<std::int64_t>& widths, bool normalized, std::int64_t size, const Options& settings)
-            : net(make_net<Activation>(widths, normalized, random)), optimizer(net, settings),
-              batches(make_batches(size, random)) {}
+        Training(const Make& make_net, std::int64_t size, const Options& settings)
+            : net(make_net(random)), optimizer(net, settings), batches(make_batches(size, random)) {}
     };
-    auto training = std::make_shared<Training>(hidden, batch_norm, batch_size, options);
+    auto training = std::make_shared<Training>(make, batch_size, options);
     return [training] {
         const Batch& batch = training->batches[training->next++ % batch_count];
         Tape tape;
         Var loss = cross_entropy(training->net(tape.constant(batch.images)), batch.labels);
         training->optimizer.step(loss);
     };
+}
+
+/// A training step of a multi-layer perceptron.
+template <class Activation, class Optimizer, class Options>
+std::function<void()> train(const std::vector<std::int64_t>& hidden, bool batch_norm, std::int64_t batch_size,
+                            const Options& options) {
+    return train_net<Optimizer>(
+        [=](std::mt19937& random) { return make_net<Activation>(hidden, batch_norm, random); }, batch_size, options);
 }
 
 /// The matrix products of a training step of the net 784-512-256-10, alone.
@@ -106,7 +131,8 @@ std::function<void()> multiply() {
         Tape tape;
         std::vector<Var> products;
         for (std::size_t i = 0; i < weights.size(); ++i) {
-            Var x = tape.constant(multiplying->factors[first + i]), g = tape.constant(multiplying->factors[first + i + 1]);
+            Var x = tape.constant(multiplying->factors[first + i]),
+                g = tape.constant(multiplying->factors[first + i + 1]);
             Var weight = tape.constant(weights[i]);
             products.push_back(matmul(x, transpose(weight)));
             products.push_back(matmul(transpose(g), x));
@@ -154,27 +180,43 @@ std::function<void()> follow_chain() {
 
 const Work list[] = {
     {"mlp_256", "training step, 784-256-256-10 with batch norm, batch 128, SGD", 1,
-     [] { return train<nn::Relu, nn::Sgd>({256, 256}, true, 128, nn::SgdOptions{.learning_rate = 0.01}); }},
+     [] {
+         return train<nn::Relu, nn::Sgd>({256, 256}, true, 128, nn::SgdOptions{.learning_rate = 0.01});
+     }},
     {"mlp_256_plain", "training step, 784-256-256-10 without batch norm, batch 128, SGD", 1,
-     [] { return train<nn::Relu, nn::Sgd>({256, 256}, false, 128, nn::SgdOptions{.learning_rate = 0.01}); }},
+     [] {
+         return train<nn::Relu, nn::Sgd>({256, 256}, false, 128, nn::SgdOptions{.learning_rate = 0.01});
+     }},
     {"mlp_256_adam", "training step, 784-256-256-10 with batch norm, batch 128, Adam", 1,
-     [] { return train<nn::Relu, nn::Adam>({256, 256}, true, 128, nn::AdamOptions{.learning_rate = 0.001}); }},
+     [] {
+         return train<nn::Relu, nn::Adam>({256, 256}, true, 128, nn::AdamOptions{.learning_rate = 0.001});
+     }},
     {"mlp_512_momentum", "training step, 784-512-256-10 with batch norm, batch 128, SGD momentum", 1,
      [] {
          return train<nn::Relu, nn::Sgd>({512, 256}, true, 128,
                                          nn::SgdOptions{.learning_rate = 0.01, .momentum = 0.9});
      }},
     {"mlp_512_adam", "training step, 784-512-256-10 with batch norm, batch 128, Adam", 1,
-     [] { return train<nn::Relu, nn::Adam>({512, 256}, true, 128, nn::AdamOptions{.learning_rate = 0.001}); }},
+     [] {
+         return train<nn::Relu, nn::Adam>({512, 256}, true, 128, nn::AdamOptions{.learning_rate = 0.001});
+     }},
     {"paper_net", "training step, 784-100-100-100-10 sigmoid with batch norm, batch 60, SGD", 1,
-     [] { return train<nn::Sigmoid, nn::Sgd>({100, 100, 100}, true, 60, nn::SgdOptions{.learning_rate = 0.1}); }},
+     [] {
+         return train<nn::Sigmoid, nn::Sgd>({100, 100, 100}, true, 60, nn::SgdOptions{.learning_rate = 0.1});
+     }},
+    {"mnist_conv", "training step of the net of mnist_conv with batch norm, batch 64, SGD momentum", 1,
+     [] {
+         return train_net<nn::Sgd>(make_conv_net, 64, nn::SgdOptions{.learning_rate = 0.01, .momentum = 0.9});
+     }},
     {"mlp_512_products", "the matrix products of a training step of 784-512-256-10, batch 128, alone", 1, multiply},
     {"batchnorm1d", "BatchNorm1d, 256x1024, forward and backward", 1, normalize_features},
     {"batchnorm2d_relu", "BatchNorm2d and relu, 64x64x56x56, forward and backward", 1, normalize_images},
     {"batchnorm2d_relu_by_hand", "the same in hand-written loops", 1, normalize_images_by_hand},
     {"lstm", "LSTM, 28 steps, batch 64, 128 units, forward and backward", 1, unroll_lstm},
+    {"bn_lstm", "the same with batch normalisation per time step", 1, unroll_batch_norm_lstm},
     {"inference_1", "784-512-256-10 with batch norm folded in, batch 1, no gradients", 1, [] { return infer(1); }},
-    {"inference_128", "784-512-256-10 with batch norm folded in, batch 128, no gradients", 1, [] { return infer(128); }},
+    {"inference_128", "784-512-256-10 with batch norm folded in, batch 128, no gradients", 1,
+     [] { return infer(128); }},
     {"scalar_op", "one of 1,000 scalar operations in a chain, forward and backward", 1000, follow_chain},
 };
 

@@ -61,9 +61,9 @@ TEST_SUITE("core") {
         Tape tape;
         Var x = tape.variable(Tensor::full({2, 3}, 1, Dtype::float64)), y = sum(record(summed_op, {x}));
         std::size_t size = tape.size();
-        CHECK_THROWS_WITH_AS(gradient(y, x),
-                             "gradients: the derivative of summed for its input 0 must be float64 [2, 3], got float64 []",
-                             ShapeError);
+        CHECK_THROWS_WITH_AS(
+            gradient(y, x),
+            "gradients: the derivative of summed for its input 0 must be float64 [2, 3], got float64 []", ShapeError);
         CHECK(tape.size() == size);
     }
 
@@ -71,15 +71,16 @@ TEST_SUITE("core") {
         Tape tape;
         Var x = tape.variable(Tensor::full({3}, 1, Dtype::float64)), y = sum(record(stretched_op, {x}));
         CHECK_THROWS_WITH_AS(gradient(y, x),
-                             "gradients: the derivative of stretched for its input 0 must be [3], got [2, 3]", ShapeError);
+                             "gradients: the derivative of stretched for its input 0 must be [3], got [2, 3]",
+                             ShapeError);
     }
 
     TEST_CASE("a cotangent of the wrong element type names the op and the input") {
         Tape tape;
         Var x = tape.variable(Tensor(1.0));
-        CHECK_THROWS_WITH_AS(gradient(record(other_type_op, {x}), x),
-                             "gradients: the derivative of other_type for its input 0 must be float64 [], got float32 []",
-                             DtypeError);
+        CHECK_THROWS_WITH_AS(
+            gradient(record(other_type_op, {x}), x),
+            "gradients: the derivative of other_type for its input 0 must be float64 [], got float32 []", DtypeError);
     }
 
     TEST_CASE("a cotangent of another tape names the op and the input") {

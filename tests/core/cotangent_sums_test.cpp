@@ -33,7 +33,8 @@ const Slicing slicings[] = {
     {"that overlap", [](Var x) { return slice(x, 0, 3, 5) * slice(x, 0, 0, 2) * slice(x, 0, 1, 3); }, false},
     {"side by side", [](Var x) { return slice(x, 0, 2, 4) * slice(x, 0, 4, 6) * slice(x, 0, 0, 2); }, true},
     {"with gaps", [](Var x) { return slice(x, 0, 5, 6) * slice(x, 0, 1, 2) * slice(x, 0, 3, 4); }, true},
-    {"along two axes", [](Var x) { return slice(slice(x, 0, 0, 3), 1, 0, 2) * slice(slice(x, 1, 1, 3), 0, 3, 6); }, false},
+    {"along two axes", [](Var x) { return slice(slice(x, 0, 0, 3), 1, 0, 2) * slice(slice(x, 1, 1, 3), 0, 3, 6); },
+     false},
     {"with a stride", [](Var x) { return slice(x, 0, 0, 6, 2) * slice(x, 0, 1, 6, 2); }, false},
     {"and whole", [](Var x) { return slice(x, 0, 0, 2) * slice(x, 0, 2, 4) * sum(x); }, true},
 };

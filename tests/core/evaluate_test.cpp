@@ -93,7 +93,8 @@ TEST_SUITE("core") {
         evaluate(std::vector<Var>());
     }
 
-    TEST_CASE_FIXTURE(Fixture, "Keep::requested lets everything else go, and it can be computed again to the same bits") {
+    TEST_CASE_FIXTURE(Fixture,
+                      "Keep::requested lets everything else go, and it can be computed again to the same bits") {
         Var y = counted_double(exp(x)), z = y * y + y;
         evaluate({&z, 1}, Keep::requested);
         CHECK(has_value(z));
@@ -141,7 +142,8 @@ TEST_SUITE("core") {
     }
 
     TEST_CASE_FIXTURE(Fixture, "an operation on numbers alone has no tape to go to") {
-        CHECK_THROWS_WITH_AS(counted_double(2.0), "counted_double: at least one argument must be a variable", TapeError);
+        CHECK_THROWS_WITH_AS(counted_double(2.0), "counted_double: at least one argument must be a variable",
+                             TapeError);
     }
 
     TEST_CASE("values can be read and recorded in turns") {

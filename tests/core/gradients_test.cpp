@@ -31,7 +31,8 @@ bool all_equal(Var var, double value) {
 TEST_SUITE("core") {
     TEST_CASE("a gradient is the derivative, with the type of its x") {
         Tape tape;
-        Var x = tape.variable(Tensor::of<double>({3}, {1, 2, 3})), w = tape.variable(Tensor::of<double>({3}, {4, 5, 6}));
+        Var x = tape.variable(Tensor::of<double>({3}, {1, 2, 3})),
+            w = tape.variable(Tensor::of<double>({3}, {4, 5, 6}));
         std::vector<Var> g = gradients(sum(x * w), {x, w});
         CHECK(g[0].type() == x.type());
         for (int i = 0; i < 3; ++i) {

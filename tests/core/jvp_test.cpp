@@ -19,7 +19,8 @@ TEST_SUITE("core") {
     TEST_CASE("jvp is the directional derivative, of the type of y") {
         Tape tape;
         Var x = tape.variable(Tensor::of<double>({3}, {1, 2, 3})), w = tape.variable(Tensor::of<double>({2}, {5, 7}));
-        Var dx = tape.constant(Tensor::of<double>({3}, {1, 10, 100})), dw = tape.constant(Tensor::of<double>({2}, {1, 2}));
+        Var dx = tape.constant(Tensor::of<double>({3}, {1, 10, 100})),
+            dw = tape.constant(Tensor::of<double>({2}, {1, 2}));
         Var y = sum(x * x) * w;
         Var directional = jvp(y, std::vector{x, w}, std::vector{dx, dw});
         CHECK(directional.type() == y.type());
@@ -115,8 +116,8 @@ TEST_SUITE("core") {
     TEST_CASE("tangents must match their xs") {
         Tape tape;
         Var x = tape.variable(Tensor::full({2}, 1)), y = x * x;
-        CHECK_THROWS_WITH_AS(jvp(y, std::vector{x, x}, std::vector{x}), "jvp: needs one tangent for each of 2 inputs, got 1",
-                             ValueError);
+        CHECK_THROWS_WITH_AS(jvp(y, std::vector{x, x}, std::vector{x}),
+                             "jvp: needs one tangent for each of 2 inputs, got 1", ValueError);
         CHECK_THROWS_WITH_AS(jvp(y, x, tape.variable(Tensor::full({3}, 1))),
                              "jvp: the tangent must be float32 [2], got float32 [3]", ShapeError);
         CHECK_THROWS_WITH_AS(jvp(y, x, tape.variable(Tensor::full({2}, 1, Dtype::float64))),

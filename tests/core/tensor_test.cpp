@@ -84,8 +84,10 @@ TEST_SUITE("core") {
     }
 
     TEST_CASE("numbers that are not an int64 are refused") {
-        CHECK_THROWS_WITH_AS(Tensor::full({}, NAN, Dtype::int64), "full: cannot use nan with int64 elements", DtypeError);
-        CHECK_THROWS_WITH_AS(Tensor::full({}, 1e30, Dtype::int64), "full: cannot use 1e+30 with int64 elements", DtypeError);
+        CHECK_THROWS_WITH_AS(Tensor::full({}, NAN, Dtype::int64), "full: cannot use nan with int64 elements",
+                             DtypeError);
+        CHECK_THROWS_WITH_AS(Tensor::full({}, 1e30, Dtype::int64), "full: cannot use 1e+30 with int64 elements",
+                             DtypeError);
         CHECK_THROWS_WITH_AS(Tensor(-1e30).as(Dtype::int64), "as: -1e+30 is not an int64", ValueError);
         CHECK_THROWS_WITH_AS(Tensor(INFINITY).as(Dtype::int64), "as: inf is not an int64", ValueError);
         CHECK(Tensor(-0x1p63).as(Dtype::int64).elements<std::int64_t>()[0] == std::numeric_limits<std::int64_t>::min());

@@ -73,7 +73,8 @@ TEST_SUITE("core") {
 
     TEST_CASE("an op from outside with attributes, a shape rule and a kernel of its own") {
         Tape tape;
-        Var x = tape.variable(Tensor::of<double>({3}, {1, 2, 4})), w = tape.constant(Tensor::of<double>({3}, {1, 10, 100}));
+        Var x = tape.variable(Tensor::of<double>({3}, {1, 2, 4})),
+            w = tape.constant(Tensor::of<double>({3}, {1, 10, 100}));
         Var y = rotate(x, 1);
         CHECK(y.value().at(0) == 2);
         CHECK(y.value().at(2) == 1);

@@ -31,7 +31,8 @@ TEST_SUITE("core") {
 
     TEST_CASE("xt::adapt takes read-only memory") {
         const std::vector<double> memory = {0, 1, 2, 3, 4, 5};
-        CHECK(xt::adapt<xt::layout_type::row_major>(memory.data(), memory.size(), xt::no_ownership(), shape)(1, 2) == 5);
+        CHECK(xt::adapt<xt::layout_type::row_major>(memory.data(), memory.size(), xt::no_ownership(), shape)(1, 2) ==
+              5);
     }
 
     TEST_CASE("assignment with xt::noalias fills an adapted buffer in place, and does not let it grow") {

@@ -37,7 +37,8 @@ TEST_SUITE("core") {
         check_counted<double>(to_tensor(counted<double>()));
         check_counted<std::int64_t>(to_tensor(counted<std::int64_t>()));
         check_counted<float>(to_tensor(counted<float, xt::layout_type::column_major>()));
-        xt::xarray<double, xt::layout_type::dynamic> dynamic(std::vector<std::size_t>{2, 3}, std::vector<std::ptrdiff_t>{1, 2});
+        xt::xarray<double, xt::layout_type::dynamic> dynamic(std::vector<std::size_t>{2, 3},
+                                                             std::vector<std::ptrdiff_t>{1, 2});
         dynamic = counted<double>();
         check_counted<double>(to_tensor(dynamic));
         xt::xtensor<double, 2> fixed_rank = counted<double>();

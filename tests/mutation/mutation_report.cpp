@@ -51,9 +51,10 @@ struct Mutant {
     double effect;
 };
 
-/// How far the derivatives of two functions are apart, by order, as shares of the derivative's size: what a mutation does.
-std::vector<double> effects(const CheckedFunction& right, const CheckedFunction& wrong, const std::vector<Tensor>& inputs,
-                            int order) {
+/// How far the derivatives of two functions are apart, by order, as shares of the derivative's size: what a mutation
+/// does.
+std::vector<double> effects(const CheckedFunction& right, const CheckedFunction& wrong,
+                            const std::vector<Tensor>& inputs, int order) {
     Projections one(right, inputs, 11), other(wrong, inputs, 11);
     if (one.hindrance() || other.hindrance()) return {};
     std::vector<double> result;
@@ -65,7 +66,8 @@ std::vector<double> effects(const CheckedFunction& right, const CheckedFunction&
             for (std::int64_t e = 0; e < inputs[i].size(); ++e) {
                 double expected = a.gradient[i].at(e), got = b.gradient[i].at(e);
                 size = std::max(size, std::abs(expected) * one.scale(i));
-                difference = std::max(difference, std::isfinite(got) ? std::abs(got - expected) * one.scale(i) : INFINITY);
+                difference =
+                    std::max(difference, std::isfinite(got) ? std::abs(got - expected) * one.scale(i) : INFINITY);
             }
         result.push_back(size > 0 ? difference / size : difference);
     }
@@ -101,7 +103,8 @@ void for_each_mutant(const Subject& subject, const Options& options, Use use) {
                     std::vector<double> sizes = effects(graph, mutated, subject.inputs, subject.order);
                     auto first = std::ranges::find_if(sizes, [](double size) { return size > least_effect; });
                     if (first == sizes.end()) continue;
-                    use(Mutant{&subject, step, mutation, static_cast<int>(first - sizes.begin()) + 1, *first}, wrong, mutated);
+                    use(Mutant{&subject, step, mutation, static_cast<int>(first - sizes.begin()) + 1, *first}, wrong,
+                        mutated);
                 } catch (const Error&) {
                     continue; // the engine refuses it: its shape is not the input's
                 }
@@ -158,8 +161,8 @@ class Report {
     void survive(const Mutant& mutant, const GradientCheckReport& report) {
         std::string why = report.verdict == Verdict::inconclusive
                               ? "inconclusive: " + report.reason
-                              : fmt::format("its derivatives are off by {:.1g} of their size, at order {}", mutant.effect,
-                                            mutant.order);
+                              : fmt::format("its derivatives are off by {:.1g} of their size, at order {}",
+                                            mutant.effect, mutant.order);
         survivors_.push_back({{"subject", mutant.subject->name},
                               {"op", graph_of(*mutant.subject).steps()[mutant.step].op->name},
                               {"input", mutant.mutation.input},
@@ -219,7 +222,8 @@ class Report {
         for (const Score& score : scores_) {
             std::int64_t checks = &score == &scores_[0] ? checks_ : peer_checks_;
             fmt::print("{:24}  {:6}  {:7.2f} %  {:6} of {:7}\n", score.name, score.killed,
-                       100 * static_cast<double>(score.killed) / static_cast<double>(mutants_), score.false_alarms, checks);
+                       100 * static_cast<double>(score.killed) / static_cast<double>(mutants_), score.false_alarms,
+                       checks);
         }
         fmt::print("inconclusive {} of {}\n", inconclusive_, checks_);
         for (const auto& survivor : survivors_) fmt::print("survivor: {}\n", survivor.dump());
@@ -227,8 +231,8 @@ class Report {
                    "average, {:.1f} ms at most\n",
                    localised_, trials_, model_ops_, described_, 1e3 * check_seconds_,
                    1e3 * localize_seconds_ / static_cast<double>(trials_), 1e3 * longest_seconds_);
-        fmt::print("{:.0f} s for the mutants, {:.0f} s for the false alarms, {:.0f} s for localising\n", killing, alarms,
-                   localizing);
+        fmt::print("{:.0f} s for the mutants, {:.0f} s for the false alarms, {:.0f} s for localising\n", killing,
+                   alarms, localizing);
     }
 
     void write() const {
@@ -249,7 +253,8 @@ class Report {
 
     Options options_;
     std::vector<Score> scores_;
-    std::int64_t mutants_ = 0, checks_ = 0, inconclusive_ = 0, peer_checks_ = 0, trials_ = 0, localised_ = 0, described_ = 0;
+    std::int64_t mutants_ = 0, checks_ = 0, inconclusive_ = 0, peer_checks_ = 0, trials_ = 0, localised_ = 0,
+                 described_ = 0;
     int model_ops_ = 0;
     double check_seconds_ = 0, localize_seconds_ = 0, longest_seconds_ = 0;
     std::vector<nlohmann::ordered_json> survivors_;
@@ -259,8 +264,9 @@ class Report {
 
 int main(int argc, char** argv) {
     Options options;
-    CLI::App app("Measures the gradient checker on mutants of every derivative rule in the table of ops, beside the rules by "
-                 "which other libraries accept a gradient.");
+    CLI::App app(
+        "Measures the gradient checker on mutants of every derivative rule in the table of ops, beside the rules by "
+        "which other libraries accept a gradient.");
     app.add_option("--json", options.json, "Write the numbers to this file");
     app.add_option("--seeds", options.seeds, "Check every op for false alarms this many times")->capture_default_str();
     app.add_flag("--short", options.short_run, "One mutant in forty and two seeds: a test of a few seconds");

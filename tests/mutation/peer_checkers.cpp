@@ -74,8 +74,8 @@ Tensors gradients_at(const CheckedFunction& function, const Tensors& inputs, con
     return result;
 }
 
-/// Calls `accepts(got, difference)` for each element of the inputs: the gradient of the output times `cotangent`, and its
-/// central difference at a step of `step(element's value)`.
+/// Calls `accepts(got, difference)` for each element of the inputs: the gradient of the output times `cotangent`, and
+/// its central difference at a step of `step(element's value)`.
 bool each_element(const CheckedFunction& function, const Tensors& inputs, const Tensor& cotangent,
                   const std::function<double(double)>& step, const std::function<bool(double, double)>& accepts) {
     Tensors slopes = gradients_at(function, inputs, cotangent);
@@ -85,7 +85,8 @@ bool each_element(const CheckedFunction& function, const Tensors& inputs, const 
             Tensors above = inputs, below = inputs;
             above[i] = moved(inputs[i], k, h);
             below[i] = moved(inputs[i], k, -h);
-            double difference = (dot(value_at(function, above), cotangent) - dot(value_at(function, below), cotangent)) / (2 * h);
+            double difference =
+                (dot(value_at(function, above), cotangent) - dot(value_at(function, below), cotangent)) / (2 * h);
             if (!accepts(slopes[i].at(k), difference)) return false;
         }
     return true;
@@ -138,8 +139,8 @@ bool sum_accepts(const CheckedFunction& function, const Tensors& inputs, std::ui
                         [](double got, double expected) { return all_close(got, expected, 1e-5, 1e-3); });
 }
 
-/// jax/_src/public_test_util.py: one random direction and one random cotangent, a step of 1e-4, tolerances of 1e-5 times
-/// the number of elements; order 2 checks jvp and vjp as functions in turn.
+/// jax/_src/public_test_util.py: one random direction and one random cotangent, a step of 1e-4, tolerances of 1e-5
+/// times the number of elements; order 2 checks jvp and vjp as functions in turn.
 class JaxCheck {
   public:
     explicit JaxCheck(std::uint64_t seed) : random_(seed) {}

@@ -10,9 +10,10 @@
 struct PeerChecker {
     const char* name;
     /// Whether the rule lets the function's derivatives pass.
-    bool (*accepts)(const cotape::CheckedFunction& function, const std::vector<cotape::Tensor>& inputs, std::uint64_t seed);
+    bool (*accepts)(const cotape::CheckedFunction& function, const std::vector<cotape::Tensor>& inputs,
+                    std::uint64_t seed);
 };
 
-/// DyNet's check_grad, JAX's check_grads to order 2, dlib's test_layer, PyTorch's gradcheck, and differences of the plain
-/// sum of the output.
+/// DyNet's check_grad, JAX's check_grads to order 2, dlib's test_layer, PyTorch's gradcheck, and differences of the
+/// plain sum of the output.
 const std::vector<PeerChecker>& peer_checkers();

@@ -6,8 +6,8 @@
 #include <cotape/core/op.hpp>
 #include <cotape/core/tape.hpp>
 
-/// A function as a tape recorded it: it can be recorded again, on another tape, with other inputs, and with one of its ops
-/// replaced by another of the same signature. Lines and module paths stay those of the first recording.
+/// A function as a tape recorded it: it can be recorded again, on another tape, with other inputs, and with one of its
+/// ops replaced by another of the same signature. Lines and module paths stay those of the first recording.
 class RecordedGraph {
   public:
     struct Step {

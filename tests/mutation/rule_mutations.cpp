@@ -54,11 +54,13 @@ std::vector<Named> changes_at(const Rule& rule, Var var) {
     if (is_frontier(rule, var)) return changes;
     const Node& node = var.node();
     if (is_one_of(node, {"multiply"}))
-        changes.insert(changes.end(), {{Change::keep_first, "second factor dropped"}, {Change::keep_second, "first factor dropped"}});
+        changes.insert(changes.end(),
+                       {{Change::keep_first, "second factor dropped"}, {Change::keep_second, "first factor dropped"}});
     if (is_one_of(node, {"divide"}))
         changes.insert(changes.end(), {{Change::keep_first, "divisor dropped"}, {Change::swap, "operands swapped"}});
     if (is_one_of(node, {"add"}))
-        changes.insert(changes.end(), {{Change::keep_first, "second term removed"}, {Change::keep_second, "first term removed"}});
+        changes.insert(changes.end(),
+                       {{Change::keep_first, "second term removed"}, {Change::keep_second, "first term removed"}});
     if (is_one_of(node, {"subtract"}))
         changes.insert(changes.end(), {{Change::keep_first, "second term removed"},
                                        {Change::keep_second, "first term removed"},
@@ -66,7 +68,8 @@ std::vector<Named> changes_at(const Rule& rule, Var var) {
     if (is_one_of(node, {"negate"})) changes.push_back({Change::keep_first, "sign dropped"});
     if (is_one_of(node, {"where"})) changes.push_back({Change::swap, "branches swapped"});
     if (is_one_of(node, {"sum"}))
-        changes.insert(changes.end(), {{Change::mean_for_sum, "a mean in its place"}, {Change::slice_for_sum, "one element in its place"}});
+        changes.insert(changes.end(), {{Change::mean_for_sum, "a mean in its place"},
+                                       {Change::slice_for_sum, "one element in its place"}});
     if (is_one_of(node, {"mean", "batch_mean"})) changes.push_back({Change::sum_for_mean, "a sum in its place"});
     if (is_one_of(node, {"matmul"}))
         changes.insert(changes.end(), {{Change::swap, "operands swapped"}, {Change::untranspose, "transposed"}});
@@ -106,14 +109,17 @@ Var changed(Var var, Change change) {
     case Change::untranspose:
         if (op.name == "permute") return reshape(inputs[0], var.shape());
         return record(op, {inputs[0], inputs[1]},
-                      {{"transpose_a", !attributes.flag("transpose_a")}, {"transpose_b", !attributes.flag("transpose_b")}});
+                      {{"transpose_a", !attributes.flag("transpose_a")},
+                       {"transpose_b", !attributes.flag("transpose_b")}});
     case Change::mean_for_sum: {
-        double count = static_cast<double>(element_count(inputs[0].shape())) / static_cast<double>(element_count(var.shape()));
+        double count =
+            static_cast<double>(element_count(inputs[0].shape())) / static_cast<double>(element_count(var.shape()));
         return var / count;
     }
     case Change::slice_for_sum: return first_along(var, inputs[0]);
     case Change::sum_for_mean: {
-        double count = static_cast<double>(element_count(inputs[0].shape())) / static_cast<double>(element_count(var.shape()));
+        double count =
+            static_cast<double>(element_count(inputs[0].shape())) / static_cast<double>(element_count(var.shape()));
         return var * count;
     }
     case Change::count_less: {
@@ -126,20 +132,21 @@ Var changed(Var var, Change change) {
     return tape.constant(var.value());
 }
 
-/// The expression `var` of a rule with a change at the end of `path`; unchanged where the path leaves the expression.
-Var rebuilt(const Rule& rule, Var var, std::span<const std::size_t> path, Change change) {
-    if (path.empty()) return changed(var, change);
+/// The expression `var` of a rule with a change at the end of `path`; unchanged where the path leaves the expression or
+/// ends at another op.
+Var rebuilt(const Rule& rule, Var var, std::span<const std::size_t> path, const RuleMutation& mutation) {
+    if (path.empty()) return mutation.op && mutation.op != var.node().op ? var : changed(var, mutation.change);
     if (is_frontier(rule, var) || path.front() >= var.node().inputs.size()) return var;
     std::vector<Operand> operands;
     for (NodeId id : var.node().inputs) operands.emplace_back(var.tape().var(id));
-    operands[path.front()] = rebuilt(rule, operands[path.front()].var, path.subspan(1), change);
+    operands[path.front()] = rebuilt(rule, operands[path.front()].var, path.subspan(1), mutation);
     return record(*var.node().op, operands, var.node().attributes);
 }
 
 void collect(const Rule& rule, Var var, std::vector<std::size_t>& path, std::vector<RuleMutation>& result) {
     for (const Named& named : changes_at(rule, var)) {
         std::string place = is_same(var, rule.y) ? "y" : is_frontier(rule, var) ? "x" : var.node().op->name;
-        result.push_back({rule.input, path, named.change, place + ": " + named.description});
+        result.push_back({rule.input, path, named.change, var.node().op, place + ": " + named.description});
     }
     if (is_frontier(rule, var)) return;
     for (std::size_t i = 0; i < var.node().inputs.size(); ++i) {
@@ -162,10 +169,10 @@ std::vector<RuleMutation> mutations(const Op& op, const Attributes& attributes, 
     Var cotangent = op.derivative(rule);
     std::vector<RuleMutation> result;
     if (!cotangent) return result;
-    result.push_back({input, {}, Change::negate, "sign flipped"});
-    result.push_back({input, {}, Change::scale, "1 % too much"});
-    result.push_back({input, {}, Change::double_, "twice as much"});
-    result.push_back({input, {}, Change::drop, "missing path"});
+    result.push_back({input, {}, Change::negate, nullptr, "sign flipped"});
+    result.push_back({input, {}, Change::scale, nullptr, "1 % too much"});
+    result.push_back({input, {}, Change::double_, nullptr, "twice as much"});
+    result.push_back({input, {}, Change::drop, nullptr, "missing path"});
     std::vector<std::size_t> path;
     collect(rule, cotangent, path, result);
     return result;
@@ -177,7 +184,7 @@ Op mutant(const Op& op, const RuleMutation& mutation) {
     copy.derivative = [original = op.derivative, mutation](const Rule& rule) {
         Var cotangent = original(rule);
         if (!cotangent || rule.input != mutation.input) return cotangent;
-        return rebuilt(rule, cotangent, mutation.path, mutation.change);
+        return rebuilt(rule, cotangent, mutation.path, mutation);
     };
     return copy;
 }

@@ -28,6 +28,9 @@ struct RuleMutation {
     /// The operands to go through, from the cotangent that the rule returns down to the place.
     std::vector<std::size_t> path;
     Change change;
+    /// The op at the place; null for a change to whatever the rule returns. What a rule records may depend on the
+    /// cotangent it is given: where another op stands at the place, nothing is changed.
+    const cotape::Op* op;
     /// For reading: the change and the op at the place.
     std::string description;
 };

@@ -88,7 +88,10 @@ std::vector<Subject> subjects(std::uint64_t seed) {
     std::mt19937_64 random(seed);
     std::vector<Tensor> inputs{normal({6, 2}, random), normal({2}, random), normal({2}, random)};
     result.push_back({"batch norm, composed", [](const Vars& x) { return normalized(x[0]) * x[1] + x[2]; }, inputs, 3});
-    result.push_back({"batch norm, in one piece", [](const Vars& x) { return record(fused_batch_norm_op, {x[0], x[1], x[2]}); },
+    result.push_back({"batch norm, in one piece",
+                      [](const Vars& x) {
+                          return record(fused_batch_norm_op, {x[0], x[1], x[2]});
+                      },
                       inputs, 3});
     return result;
 }

@@ -14,8 +14,8 @@ struct Subject {
     int order;
 };
 
-/// Every row of the table of ops that has a derivative, batch norm composed of ops, and batch norm as one op with a rule
-/// written by hand, all with inputs drawn by `seed`.
+/// Every row of the table of ops that has a derivative, batch norm composed of ops, and batch norm as one op with a
+/// rule written by hand, all with inputs drawn by `seed`.
 std::vector<Subject> subjects(std::uint64_t seed);
 
 /// A net of some seventy ops and its loss, with inputs: its parameters and a batch.

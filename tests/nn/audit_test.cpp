@@ -191,8 +191,9 @@ TEST_SUITE("nn") {
                                "1               150     0."));
         CHECK(text.find("  training mode\n") != std::string::npos);
         CHECK(text.find("output gap between the modes: 0.") != std::string::npos);
-        CHECK(text.find("4: training mode: it is in training mode.\n    Remedy: call evaluate() on the model, or hold an "
-                        "nn::Evaluating, before it predicts.\n") != std::string::npos);
+        CHECK(
+            text.find("4: training mode: it is in training mode.\n    Remedy: call evaluate() on the model, or hold an "
+                      "nn::Evaluating, before it predicts.\n") != std::string::npos);
     }
 
     TEST_CASE("a model without normalisers is healthy and has no gap, and an audit needs a batch") {

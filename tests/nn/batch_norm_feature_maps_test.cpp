@@ -119,7 +119,8 @@ TEST_SUITE("nn") {
         CHECK(all_finite(forward(nn::BatchNorm2d(3), {1, 3, 1, 2})));
         CHECK_THROWS_WITH_AS(
             forward(nn::BatchNorm2d(3), {1, 3, 1, 1}),
-            "BatchNorm2d: expected more than 1 value per channel when training, got input size [1, 3, 1, 1]", ShapeError);
+            "BatchNorm2d: expected more than 1 value per channel when training, got input size [1, 3, 1, 1]",
+            ShapeError);
         CHECK_THROWS_WITH_AS(forward(nn::BatchNorm2d(3), {0, 3, 4, 4}),
                              "BatchNorm2d: needs at least one example, got [0, 3, 4, 4]", ShapeError);
         CHECK_THROWS_WITH_AS(forward(nn::BatchNorm2d(3), {4, 3, 5}),

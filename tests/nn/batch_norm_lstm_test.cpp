@@ -136,7 +136,8 @@ TEST_SUITE("nn") {
                     Tape tape;
                     Var y = net.unroll(tape.constant(x), {.mask = nn::padding_mask(lengths, 4)}).outputs;
                     PlainBatchNormLSTM plain(net, parts == nn::NormalizedParts::all);
-                    CHECK(distance(y.value(), plain.run(x, lengths)) < 2e-5); // products rounded to float32, over deviations of 0.01
+                    CHECK(distance(y.value(), plain.run(x, lengths)) <
+                          2e-5); // products rounded to float32, over deviations of 0.01
                 }
     }
 
@@ -172,7 +173,8 @@ TEST_SUITE("nn") {
         CHECK_MESSAGE(report, to_string(report));
     }
 
-    TEST_CASE("after a commit every normaliser holds statistics of every step, and passes and checks change none of them") {
+    TEST_CASE(
+        "after a commit every normaliser holds statistics of every step, and passes and checks change none of them") {
         nn::BatchNormLSTM net = make_net({.norm = {.momentum = 1}});
         train_once(net, scattered({4, 5, inputs}));
         for (const nn::NamedNormalizer& named : nn::normalizers(net)) {
@@ -181,8 +183,8 @@ TEST_SUITE("nn") {
             CHECK(named.normalizer->running_mean().shape()[0] == 4);
             bool hidden_part = named.path == "norm_hh_l0";
             for (std::int64_t step = 0; step < 4; ++step) // from zeros the hidden state's product is zero at first
-                CHECK((named.normalizer->running_variance().at(step * named.normalizer->running_variance().shape()[1]) ==
-                       0) == (hidden_part && step == 0));
+                CHECK((named.normalizer->running_variance().at(
+                           step * named.normalizer->running_variance().shape()[1]) == 0) == (hidden_part && step == 0));
         }
         Snapshot before(net);
         Tape tape;
@@ -200,7 +202,8 @@ TEST_SUITE("nn") {
             CHECK(same_bits(net.statistics()[i].state.value(), once.statistics()[i].state.value()));
     }
 
-    TEST_CASE("computed again behind a checkpoint, a batch-normalised LSTM gives the same gradients and proposes its statistics "
+    TEST_CASE("computed again behind a checkpoint, a batch-normalised LSTM gives the same gradients and proposes its "
+              "statistics "
               "once") {
         nn::BatchNormLSTM plain = make_net(), again = make_net();
         Tensor x = scattered({4, 5, inputs}), slopes[2];
@@ -216,7 +219,8 @@ TEST_SUITE("nn") {
         }
         CHECK(distance(slopes[1], elements_of(slopes[0])) < 1e-6);
         for (std::size_t i = 0; i < plain.statistics().size(); ++i)
-            CHECK(distance(again.statistics()[i].state.value(), elements_of(plain.statistics()[i].state.value())) < 1e-6);
+            CHECK(distance(again.statistics()[i].state.value(), elements_of(plain.statistics()[i].state.value())) <
+                  1e-6);
         for (const nn::NamedNormalizer& named : nn::normalizers(again)) CHECK(named.normalizer->batches_seen() == 1);
     }
 
@@ -254,10 +258,11 @@ TEST_SUITE("nn") {
         Tape tape;
         Var x = tape.constant(scattered({4, 1, inputs}));
         std::size_t size = tape.size();
-        CHECK_THROWS_WITH_AS(net(x),
-                             "RecurrentBatchNorm: expected more than 1 value per feature and step when training, got input "
-                             "size [4, 1, 8]",
-                             ShapeError);
+        CHECK_THROWS_WITH_AS(
+            net(x),
+            "RecurrentBatchNorm: expected more than 1 value per feature and step when training, got input "
+            "size [4, 1, 8]",
+            ShapeError);
         CHECK(tape.size() == size);
         for (const auto& [path, state] : net.statistics()) CHECK_FALSE(tape.has_proposal(state));
     }
@@ -285,8 +290,8 @@ TEST_SUITE("nn") {
         nn::BatchNormLSTM net = make_net({.parts = nn::NormalizedParts::input, .layers = 2});
         std::vector<std::string> paths;
         for (const auto& [path, state] : net.parameters()) paths.push_back(path);
-        CHECK(paths == std::vector<std::string>{"weight_ih_l0", "weight_hh_l0", "bias_l0", "norm_ih_l0.weight", "weight_ih_l1",
-                                                "weight_hh_l1", "bias_l1", "norm_ih_l1.weight"});
+        CHECK(paths == std::vector<std::string>{"weight_ih_l0", "weight_hh_l0", "bias_l0", "norm_ih_l0.weight",
+                                                "weight_ih_l1", "weight_hh_l1", "bias_l1", "norm_ih_l1.weight"});
         CHECK(net.describe() == "BatchNormLSTM(3 -> 2, 2 layers)");
     }
 }

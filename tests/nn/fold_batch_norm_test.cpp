@@ -6,6 +6,7 @@
 #include <cotape/core/tape.hpp>
 #include <cotape/nn/activations.hpp>
 #include <cotape/nn/batch_norm.hpp>
+#include <cotape/nn/convolution.hpp>
 #include <cotape/nn/linear.hpp>
 #include <cotape/nn/sequential.hpp>
 
@@ -32,12 +33,21 @@ nn::BatchNorm1d trained(std::int64_t channels, const nn::BatchNormOptions& optio
     return layer;
 }
 
-/// With a bias before one batch norm and none before the other, of which one is not affine, and one in a part of its own.
+nn::BatchNorm2d trained_maps(std::int64_t channels) {
+    nn::BatchNorm2d layer(channels);
+    nn::BatchNorm1d like = trained(channels);
+    layer.set_running_statistics(like.running_mean(), like.running_variance());
+    for (std::size_t i = 0; i < 2; ++i) layer.parameters()[i].state.assign(like.parameters()[i].state.value());
+    return layer;
+}
+
+/// With a bias before one batch norm and none before the other, of which one is not affine, and one in a part of its
+/// own.
 nn::Sequential make_net() {
     std::mt19937 random(3);
     nn::Sequential part(nn::Linear(4, 3, {.bias = false}, random), trained(3), nn::Tanh());
-    nn::Sequential net(std::move(part), nn::Linear(3, 5, random), trained(5, {.epsilon = 0.1, .affine = false}), nn::Relu(),
-                       nn::Linear(5, 2, random));
+    nn::Sequential net(std::move(part), nn::Linear(3, 5, random), trained(5, {.epsilon = 0.1, .affine = false}),
+                       nn::Relu(), nn::Linear(5, 2, random));
     net.evaluate();
     return net;
 }
@@ -54,7 +64,8 @@ void check_refused(nn::Module& model, const Tensor& probe, const std::string& me
     CHECK(before.is_current());
 }
 
-constexpr const char* norm_text = ", BatchNorm1d(3, epsilon 1e-05, momentum 0.1 of the new value, running variance / (n - 1)";
+constexpr const char* norm_text =
+    ", BatchNorm1d(3, epsilon 1e-05, momentum 0.1 of the new value, running variance / (n - 1)";
 
 /// Calls a layer again on what the rest makes of it.
 class Loop : public nn::Module {
@@ -132,7 +143,8 @@ TEST_SUITE("nn") {
         for (std::int64_t c = 0; c < 3; ++c) {
             double factor = norm.scale()->value().at(c) / std::sqrt(norm.running_variance().at(c) + 1e-5);
             for (std::int64_t k : {0, 1}) weight.push_back(linear.weight().value().at(2 * c + k) * factor);
-            bias.push_back((linear.bias()->value().at(c) - norm.running_mean().at(c)) * factor + norm.shift()->value().at(c));
+            bias.push_back((linear.bias()->value().at(c) - norm.running_mean().at(c)) * factor +
+                           norm.shift()->value().at(c));
         }
         nn::fold_batch_norm(net, Shape{8, 2}, random);
         CHECK(same_bits(linear.weight().value(), Tensor::of<double>({3, 2}, weight).as(Dtype::float32)));
@@ -164,9 +176,10 @@ TEST_SUITE("nn") {
         check_refused(net, scattered({8, 4}), "the model must be in evaluation mode, got training mode");
         net.evaluate();
         dynamic_cast<nn::BatchNorm1d&>(net[2]).use(nn::Statistics::batch);
-        check_refused(net, scattered({8, 4}),
-                      "2, BatchNorm1d(5, epsilon 0.1, momentum 0.1 of the new value, running variance / (n - 1), always the "
-                      "batch's statistics, not affine), must use the running statistics, got the batch's");
+        check_refused(
+            net, scattered({8, 4}),
+            "2, BatchNorm1d(5, epsilon 0.1, momentum 0.1 of the new value, running variance / (n - 1), always the "
+            "batch's statistics, not affine), must use the running statistics, got the batch's");
         std::mt19937 random(1);
         nn::Sequential part(nn::Linear(4, 3, random), trained(3));
         part.evaluate();
@@ -220,10 +233,26 @@ TEST_SUITE("nn") {
                       "what Linear(4 -> 3) becomes must be finite, got a variance of 0, or a value beyond float32");
     }
 
+    TEST_CASE("batch norms fold into convolutions and transposed convolutions, in groups as well") {
+        std::mt19937 random(5);
+        nn::Sequential net(nn::Conv2d(4, 6, 3, {.padding = 1, .groups = 2, .bias = false}, random), trained_maps(6),
+                           nn::Relu(), nn::ConvTranspose2d(6, 4, {2, 3}, {.stride = 2, .groups = 2}, random),
+                           trained_maps(4));
+        net.evaluate();
+        Tensor probe = scattered({3, 4, 5, 6}), before = output(net, probe);
+        nn::FoldReport report = nn::fold_batch_norm(net, probe);
+        CHECK(report.folded == std::vector<std::string>{"1", "4"});
+        CHECK(nn::normalizers(net).empty());
+        // Sums of some dozen products, rounded to float32.
+        CHECK(report.largest_deviation < 1e-5 * report.largest_output);
+        CHECK(distance(output(net, probe), elements_of(before)) == doctest::Approx(report.largest_deviation));
+    }
+
     TEST_CASE("a probe that does not fit leaves the net as it was") {
         nn::Sequential net = make_net();
         Snapshot before(net);
-        CHECK_THROWS_WITH_AS(nn::fold_batch_norm(net, scattered({8, 5})), "Linear: needs [..., 4], got [8, 5]", ShapeError);
+        CHECK_THROWS_WITH_AS(nn::fold_batch_norm(net, scattered({8, 5})), "Linear: needs [..., 4], got [8, 5]",
+                             ShapeError);
         CHECK(before.is_current());
         CHECK(nn::normalizers(net).size() == 2);
     }

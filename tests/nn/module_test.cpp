@@ -176,7 +176,8 @@ TEST_SUITE("nn") {
         std::mt19937 random(1);
         nn::Sequential net(nn::Linear(4, 3, {.bias = false}, random), nn::BatchNorm1d(3), nn::Relu(),
                            nn::Linear(3, 2, random));
-        std::string expected = R"(path  layer                                                                                     parameters                   count
+        std::string expected =
+            R"(path  layer                                                                                     parameters                   count
       Sequential                                                                                                                 0
 0     Linear(4 -> 3, no bias)                                                                   weight [3, 4]                   12
 1     BatchNorm1d(3, epsilon 1e-05, momentum 0.1 of the new value, running variance / (n - 1))  weight [3], bias [3]             6

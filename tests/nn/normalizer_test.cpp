@@ -53,7 +53,8 @@ TEST_SUITE("nn") {
         CHECK(nn::normalizers(linear).empty());
     }
 
-    TEST_CASE("measuring notes each batch that passes a normaliser once, in every mode, and what its statistics are of") {
+    TEST_CASE(
+        "measuring notes each batch that passes a normaliser once, in every mode, and what its statistics are of") {
         Tensor a = scattered({5, 3, 2}, 1), b = scattered({4, 3, 2}, 2);
         for (bool training : {true, false}) {
             CAPTURE(training);

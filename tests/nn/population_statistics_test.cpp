@@ -39,7 +39,8 @@ Tensor linear(const Tensor& x, nn::Module& net, std::size_t weight, std::optiona
     return Tensor::make<double>({rows, outputs}, [&](std::span<double> y) {
         for (std::int64_t i = 0; i < rows * outputs; ++i) {
             double sum = bias ? net.parameters()[*bias].state.value().at(i % outputs) : 0;
-            for (std::int64_t k = 0; k < inputs; ++k) sum += x.at(i / outputs * inputs + k) * w.at(i % outputs * inputs + k);
+            for (std::int64_t k = 0; k < inputs; ++k)
+                sum += x.at(i / outputs * inputs + k) * w.at(i % outputs * inputs + k);
             y[static_cast<std::size_t>(i)] = sum;
         }
     });
@@ -106,7 +107,8 @@ TEST_SUITE("nn") {
         nn::PopulationStatistics found = nn::population_statistics(
             layer, data::batches({all, Tensor::full({1000}, 0, Dtype::int64)}, 64));
         CHECK(found.layers[0].mean.item() == doctest::Approx(1e7 + 0.999).epsilon(1e-15));
-        CHECK(found.layers[0].variance.item() == doctest::Approx(0.666999).epsilon(1e-10)); // 333 (1 + 4) / 1000 - 0.999^2
+        CHECK(found.layers[0].variance.item() ==
+              doctest::Approx(0.666999).epsilon(1e-10)); // 333 (1 + 4) / 1000 - 0.999^2
     }
 
     TEST_CASE("feature maps and time steps have their own population statistics") {
@@ -119,7 +121,8 @@ TEST_SUITE("nn") {
         CHECK(found.layers[0].count.item() == 80);
 
         StepNorm steps(3, 1, 0.1, Tensor::of<double>({3, 1}, {2, 2, 0}));
-        Tensor first = Tensor::of<float>({3, 2, 1}, {1, 3, 5, 5, 9, 9}), second = Tensor::of<float>({3, 2, 1}, {5, 7, 7, 7, 9, 9});
+        Tensor first = Tensor::of<float>({3, 2, 1}, {1, 3, 5, 5, 9, 9}),
+               second = Tensor::of<float>({3, 2, 1}, {5, 7, 7, 7, 9, 9});
         found = nn::population_statistics(steps, std::vector<Tensor>{first, second});
         CHECK(distance(found.layers[0].mean, {4, 6, 0}) == 0);
         CHECK(distance(found.layers[0].variance, {5, 1, 0}) == 0);
@@ -152,10 +155,12 @@ TEST_SUITE("nn") {
         Tape tape;
         Tensor x = scattered({6, 4}, 8);
         std::vector<double> hidden = PlainBatchNorm(linear(x, net, 0), elements_of(found.layers[0].mean),
-                                                    elements_of(found.layers[0].variance), {1, 1, 1}, {0, 0, 0}, 1e-5).y;
+                                                    elements_of(found.layers[0].variance), {1, 1, 1}, {0, 0, 0}, 1e-5)
+                                         .y;
         for (double& element : hidden) element = std::tanh(element);
-        PlainBatchNorm expected(linear(Tensor::of<double>({6, 3}, hidden), net, 3, 4), elements_of(found.layers[1].mean),
-                                elements_of(found.layers[1].variance), {1, 1}, {0, 0}, 0.1);
+        PlainBatchNorm expected(linear(Tensor::of<double>({6, 3}, hidden), net, 3, 4),
+                                elements_of(found.layers[1].mean), elements_of(found.layers[1].variance), {1, 1},
+                                {0, 0}, 0.1);
         CHECK(distance(net(tape.constant(x)).value(), expected.y) < 3e-6);
         CHECK(capture.text() == "");
     }
@@ -171,7 +176,8 @@ TEST_SUITE("nn") {
         PlainBatchNorm own = brute_force(x);
         CHECK(distance(found.layers[0].mean, own.mean) < 1e-14);
         for (std::size_t c = 0; c < 4; ++c) {
-            CHECK(found.layers[1].mean.at(static_cast<std::int64_t>(c)) == doctest::Approx((own.mean[c] - 1) / std::sqrt(4 + 1e-5)));
+            CHECK(found.layers[1].mean.at(static_cast<std::int64_t>(c)) ==
+                  doctest::Approx((own.mean[c] - 1) / std::sqrt(4 + 1e-5)));
             CHECK(found.layers[1].variance.at(static_cast<std::int64_t>(c)) ==
                   doctest::Approx(own.population_variance[c] / (4 + 1e-5)));
         }
@@ -211,10 +217,11 @@ TEST_SUITE("nn") {
                              "population_statistics: needs at least one batch, got none", ValueError);
         nn::PopulationSweep sweep(layer);
         sweep.add(Tensor::of<float>({2, 2}, {1, 2, 3, 6}));
-        CHECK_THROWS_WITH_AS(sweep.add(Tensor::of<float>({2, 2}, {1, 2, 3, NAN})),
-                             "population_statistics: what reaches the model in batch 2 must be finite, got mean nan and "
-                             "variance nan in channel 1",
-                             ValueError);
+        CHECK_THROWS_WITH_AS(
+            sweep.add(Tensor::of<float>({2, 2}, {1, 2, 3, NAN})),
+            "population_statistics: what reaches the model in batch 2 must be finite, got mean nan and "
+            "variance nan in channel 1",
+            ValueError);
         CHECK_THROWS_AS(sweep.add(Tensor::full({0, 2}, 1)), ShapeError);
         CHECK(distance(sweep.statistics().layers[0].mean, {2, 4}) == 0);
         CHECK(distance(sweep.statistics().layers[0].variance, {1, 4}) == 0);

@@ -71,8 +71,8 @@ TEST_SUITE("nn") {
                 Tensor x = input(), y = normalize(layer, tape.constant(x), lengths, at_once).value();
                 for (std::int64_t step = 0; step < count; ++step) {
                     PlainBatchNorm plain = plain_step(x, step, lengths);
-                    std::vector<double> expected = at_step(x, step, lengths).shape()[0] > 1 ? plain.y
-                                                                                             : std::vector<double>{0, 0};
+                    std::vector<double> expected =
+                        at_step(x, step, lengths).shape()[0] > 1 ? plain.y : std::vector<double>{0, 0};
                     CHECK(distance(at_step(y, step, lengths), expected) < 1e-6);
                 }
             }
@@ -106,8 +106,9 @@ TEST_SUITE("nn") {
             }
     }
 
-    TEST_CASE("evaluation normalises each step with its running statistics, and steps that training did not reach with the "
-              "last ones that it did") {
+    TEST_CASE(
+        "evaluation normalises each step with its running statistics, and steps that training did not reach with the "
+        "last ones that it did") {
         for (bool at_once : {true, false})
             for (std::int64_t told_apart : {count - 1, count, count + 3}) {
                 nn::RecurrentBatchNorm layer(features, told_apart, {.momentum = 1});
@@ -118,13 +119,14 @@ TEST_SUITE("nn") {
                 layer.evaluate();
                 Tape tape;
                 Tensor longer = scattered({count + 2, examples, features}, 5);
-                Tensor y = normalize(layer, tape.constant(longer), std::vector<std::int64_t>(examples, count + 2), at_once)
-                               .value();
+                Tensor y =
+                    normalize(layer, tape.constant(longer), std::vector<std::int64_t>(examples, count + 2), at_once)
+                        .value();
                 for (std::int64_t step = 0; step < count + 2; ++step) {
                     PlainBatchNorm from = plain_step(x, std::min({step, count - 1, told_apart - 1}), unpadded);
                     std::vector<std::int64_t> all(examples, count + 2);
-                    PlainBatchNorm plain(at_step(longer, step, all), from.mean, from.sample_variance, {0.1, 0.1}, {0, 0},
-                                         1e-5);
+                    PlainBatchNorm plain(at_step(longer, step, all), from.mean, from.sample_variance, {0.1, 0.1},
+                                         {0, 0}, 1e-5);
                     CHECK(distance(at_step(y, step, all), plain.y) < 1e-6);
                 }
             }
@@ -156,7 +158,8 @@ TEST_SUITE("nn") {
 
     TEST_CASE("a feature that does not vary is centred, not scaled: no step of it, and no gradient, is blown up") {
         for (const nn::RecurrentBatchNormOptions& options :
-             {nn::RecurrentBatchNormOptions{.momentum = 1}, nn::RecurrentBatchNormOptions{.momentum = 1, .least_variance = 0}}) {
+             {nn::RecurrentBatchNormOptions{.momentum = 1},
+              nn::RecurrentBatchNormOptions{.momentum = 1, .least_variance = 0}}) {
             nn::RecurrentBatchNorm layer(features, count, options);
             layer.parameters()[1].state.assign(Tensor::full({features}, 0.75));
             Tape tape;
@@ -177,10 +180,11 @@ TEST_SUITE("nn") {
         nn::RecurrentBatchNorm layer(features, count);
         Tape tape;
         Tensor one = scattered({count, 1, features});
-        CHECK_THROWS_WITH_AS(layer(tape.constant(one)),
-                             "RecurrentBatchNorm: expected more than 1 value per feature and step when training, got input "
-                             "size [4, 1, 2]",
-                             ShapeError);
+        CHECK_THROWS_WITH_AS(
+            layer(tape.constant(one)),
+            "RecurrentBatchNorm: expected more than 1 value per feature and step when training, got input "
+            "size [4, 1, 2]",
+            ShapeError);
         layer.set_running_statistics(Tensor::full({count, features}, 0), Tensor::full({count, features}, 1));
         layer.evaluate();
         CHECK(distance(layer(tape.constant(one)).value(), elements_of((tape.constant(one) * 0.1).value())) < 1e-6);
@@ -220,8 +224,9 @@ TEST_SUITE("nn") {
             Tape tape;
             layer(tape.constant(input()));
         }
-        CHECK(capture.text() == "cotape: RecurrentBatchNorm evaluates before any training step: its running mean is 0 and its "
-                                "running variance 1\n");
+        CHECK(capture.text() ==
+              "cotape: RecurrentBatchNorm evaluates before any training step: its running mean is 0 and its "
+              "running variance 1\n");
     }
 
     TEST_CASE("NaN goes through its own step and feature only") {
@@ -229,11 +234,14 @@ TEST_SUITE("nn") {
         std::vector<double> elements = elements_of(input());
         elements[3] = NAN;
         Tape tape;
-        Tensor y = layer(tape.constant(Tensor::of<double>({count, examples, features}, elements).as(Dtype::float32))).value();
-        for (std::int64_t i = 0; i < y.size(); ++i) CHECK(std::isnan(y.at(i)) == (i < examples * features && i % 2 == 1));
+        Tensor y =
+            layer(tape.constant(Tensor::of<double>({count, examples, features}, elements).as(Dtype::float32))).value();
+        for (std::int64_t i = 0; i < y.size(); ++i)
+            CHECK(std::isnan(y.at(i)) == (i < examples * features && i % 2 == 1));
     }
 
-    TEST_CASE("gradient checks, repeated passes and evaluation leave the statistics of all steps bitwise as they were") {
+    TEST_CASE(
+        "gradient checks, repeated passes and evaluation leave the statistics of all steps bitwise as they were") {
         nn::RecurrentBatchNorm layer(features, count);
         {
             Tape tape;
@@ -268,7 +276,8 @@ TEST_SUITE("nn") {
         CHECK(names == std::vector<std::string>{"weight[3]", "running_mean[7, 3]", "running_var[7, 3]",
                                                 "num_batches_tracked[7, 1]"});
         CHECK(layer.parameters()[0].state.value().at(0) == 0.1f);
-        CHECK(layer.describe() == "RecurrentBatchNorm(3, 7 steps, epsilon 1e-05, momentum 0.1 of the new value, running "
-                                  "variance / (n - 1), no shift)");
+        CHECK(layer.describe() ==
+              "RecurrentBatchNorm(3, 7 steps, epsilon 1e-05, momentum 0.1 of the new value, running "
+              "variance / (n - 1), no shift)");
     }
 }

@@ -178,21 +178,24 @@ TEST_SUITE("nn") {
         CHECK_THROWS_WITH_AS(net(wrong), "LSTM: needs [steps, examples, 3], got [5, 2, 4]", ShapeError);
         CHECK_THROWS_WITH_AS(net(flat), "LSTM: needs [steps, examples, 3], got [5, 3]", ShapeError);
         CHECK_THROWS_WITH_AS(net(none), "LSTM: needs at least one step, got [0, 2, 3]", ShapeError);
-        CHECK_THROWS_WITH_AS(net.unroll(x, {.initial = {state, {}}}), "LSTM: the initial state must be [1, 2, 4], got [1, 3, 4]",
-                             ShapeError);
-        CHECK_THROWS_WITH_AS(gru.unroll(x, {.initial = {right, right}}), "GRU: has no cell state to begin from", ValueError);
-        CHECK_THROWS_WITH_AS(net.unroll(x, {.mask = Tensor::full({2, 5}, 1)}), "LSTM: the mask must be [5, 2], got [2, 5]",
-                             ShapeError);
+        CHECK_THROWS_WITH_AS(net.unroll(x, {.initial = {state, {}}}),
+                             "LSTM: the initial state must be [1, 2, 4], got [1, 3, 4]", ShapeError);
+        CHECK_THROWS_WITH_AS(gru.unroll(x, {.initial = {right, right}}), "GRU: has no cell state to begin from",
+                             ValueError);
+        CHECK_THROWS_WITH_AS(net.unroll(x, {.mask = Tensor::full({2, 5}, 1)}),
+                             "LSTM: the mask must be [5, 2], got [2, 5]", ShapeError);
         CHECK_THROWS_WITH_AS(net.unroll(x, {.mask = Tensor::full({5, 2}, 0.5)}),
                              "LSTM: the mask must be of zeros and ones, got 0.5 at step 0 of example 0", ValueError);
         CHECK_THROWS_WITH_AS(net[0].step(x), "LSTMCell: needs [examples, 3], got [5, 2, 3]", ShapeError);
         CHECK_THROWS_WITH_AS(net[0].step(zeros({2, 3}), {.h = zeros({3, 4})}),
                              "LSTMCell: the state must be [2, 4], got [3, 4]", ShapeError);
         CHECK(tape.size() == size + 2);
-        CHECK_THROWS_WITH_AS(nn::LSTM(3, 4, {.layers = 0}, generator), "LSTM: needs at least one layer, got 0", ValueError);
-        CHECK_THROWS_WITH_AS(nn::RNN(0, 4, generator), "RNNCell: needs at least one input and one hidden unit, got 0 and 4",
+        CHECK_THROWS_WITH_AS(nn::LSTM(3, 4, {.layers = 0}, generator), "LSTM: needs at least one layer, got 0",
                              ValueError);
-        CHECK_THROWS_WITH_AS(nn::padding_mask({2, 6}, 5), "padding_mask: a length must be from 0 to 5, got 6", ValueError);
+        CHECK_THROWS_WITH_AS(nn::RNN(0, 4, generator),
+                             "RNNCell: needs at least one input and one hidden unit, got 0 and 4", ValueError);
+        CHECK_THROWS_WITH_AS(nn::padding_mask({2, 6}, 5), "padding_mask: a length must be from 0 to 5, got 6",
+                             ValueError);
     }
 
     TEST_CASE("a recurrent net runs over a batch of one, of none, and over one step") {

@@ -40,8 +40,11 @@ std::unique_ptr<nn::Recurrent> make_net(const json& one) {
     if (one["kind"] == "LSTM") return std::make_unique<nn::LSTM>(inputs, hidden, options, random);
     if (one["kind"] == "GRU") return std::make_unique<nn::GRU>(inputs, hidden, options, random);
     auto nonlinearity = one["relu"] ? nn::Nonlinearity::relu : nn::Nonlinearity::tanh;
-    return std::make_unique<nn::RNN>(
-        inputs, hidden, nn::RNNOptions{.nonlinearity = nonlinearity, .layers = one["layers"], .bias = one["bias"]}, random);
+    return std::make_unique<nn::RNN>(inputs, hidden,
+                                     nn::RNNOptions{.nonlinearity = nonlinearity,
+                                                    .layers = one["layers"],
+                                                    .bias = one["bias"]},
+                                     random);
 }
 
 } // namespace
@@ -65,7 +68,8 @@ TEST_SUITE("nn") {
 
             nn::UnrollOptions options{.initial = {leaves["initial.h"], leaves["initial.c"]}};
             if (!one["lengths"].is_null())
-                options.mask = nn::padding_mask(one["lengths"].get<std::vector<std::int64_t>>(), leaves["x"].shape()[0]);
+                options.mask =
+                    nn::padding_mask(one["lengths"].get<std::vector<std::int64_t>>(), leaves["x"].shape()[0]);
             auto [outputs, state] = net->unroll(leaves["x"], options);
             std::map<std::string, Var> results{{"outputs", outputs}, {"h", state.h}, {"c", state.c}};
             Var loss = tape.full({}, 0, Dtype::float64);

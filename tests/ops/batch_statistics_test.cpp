@@ -153,7 +153,9 @@ TEST_SUITE("ops") {
 
     TEST_CASE("float32 values about 1e30 do not overflow on the way to statistics that float32 can hold") {
         Tape tape;
-        auto of = [&](double a, double b) { return tape.variable(Tensor::of<double>({2, 1}, {a, b}).as(Dtype::float32)); };
+        auto of = [&](double a, double b) {
+            return tape.variable(Tensor::of<double>({2, 1}, {a, b}).as(Dtype::float32));
+        };
         CHECK(batch_mean(of(3e38, 3e38)).item() == static_cast<float>(3e38));
         CHECK(batch_mean(of(1e30, 3e30)).item() == doctest::Approx(2e30).epsilon(1e-7));
         CHECK(batch_variance(of(1e18, 3e18)).item() == doctest::Approx(1e36).epsilon(1e-6));

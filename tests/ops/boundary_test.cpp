@@ -119,7 +119,8 @@ TEST_SUITE("ops") {
         CHECK(position({-inf, -inf}) == 0);
     }
 
-    TEST_CASE("maximum and minimum halve the cotangent of equal operands, and let NaN through from either side, with all of it") {
+    TEST_CASE("maximum and minimum halve the cotangent of equal operands, and let NaN through from either side, with "
+              "all of it") {
         Tape tape;
         Var a = tape.variable(Tensor::of<double>({5}, {1, 2, 3, NaN, 0}));
         Var b = tape.variable(Tensor::of<double>({5}, {1, 3, 2, 0, NaN}));
@@ -160,13 +161,15 @@ TEST_SUITE("ops") {
 
     TEST_CASE("where passes no NaN from the side it does not choose, forward or backward") {
         check_at([](Var x) { return where(greater(x, 0), x, NaN); }, {1, -1}, {1, NaN}, {3, 0});
-        check_at([](Var x) { return where(greater(x, 0), log(where(greater(x, 0), x, 1)), 0); }, {1, -1}, {0, 0}, {3, 0});
+        check_at([](Var x) { return where(greater(x, 0), log(where(greater(x, 0), x, 1)), 0); }, {1, -1}, {0, 0},
+                 {3, 0});
     }
 
     TEST_CASE("sigmoid and softplus stay finite far out") {
         check_at([](Var x) { return sigmoid(x); }, {-1e4, 0, 1e4, inf, -inf, NaN}, {0, 0.5, 1, 1, 0, NaN},
                  {0, 0.75, 0, 0, 0, NaN});
-        check_at([](Var x) { return softplus(x); }, {-1e4, 1e4, inf, -inf, NaN}, {0, 1e4, inf, 0, NaN}, {0, 3, 3, 0, NaN});
+        check_at([](Var x) { return softplus(x); }, {-1e4, 1e4, inf, -inf, NaN}, {0, 1e4, inf, 0, NaN},
+                 {0, 3, 3, 0, NaN});
     }
 
     TEST_CASE("softmax and logsumexp stand large and infinite logits") {
@@ -215,7 +218,8 @@ TEST_SUITE("ops") {
 
     TEST_CASE("comparisons with NaN are false, but for not_equal") {
         Tape tape;
-        Var x = tape.constant(Tensor::of<double>({2}, {NaN, 1})), y = tape.constant(Tensor::of<double>({2}, {NaN, NaN}));
+        Var x = tape.constant(Tensor::of<double>({2}, {NaN, 1})),
+            y = tape.constant(Tensor::of<double>({2}, {NaN, NaN}));
         for (auto compare : {equal, less, less_equal, greater, greater_equal})
             CHECK(same(numbers(compare(x, y)), {0, 0}));
         CHECK(same(numbers(not_equal(x, y)), {1, 1}));

@@ -11,7 +11,8 @@ using namespace cotape;
 namespace {
 
 /// A function of one argument, on six elements of its domain.
-OpRow row(std::string op, Var (*function)(Operand), Domain domain, double (*reference)(double), std::string variant = "") {
+OpRow row(std::string op, Var (*function)(Operand), Domain domain, double (*reference)(double),
+          std::string variant = "") {
     return {std::move(op), std::move(variant), [function](const Vars& x) { return function(x[0]); },
             {{{2, 3}, std::move(domain)}}, elementwise_reference(reference)};
 }

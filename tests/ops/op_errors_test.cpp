@@ -84,7 +84,8 @@ TEST_SUITE("ops") {
 
     TEST_CASE_FIXTURE(Caller, "batch statistics refuse what is not a batch of channels") {
         throws<ShapeError>("batch_mean: needs [batch, channels, ...], got [3]", [&, a = of({3})] { batch_mean(a); });
-        throws<ShapeError>("batch_variance: needs [batch, channels, ...], got []", [&, a = of({})] { batch_variance(a); });
+        throws<ShapeError>("batch_variance: needs [batch, channels, ...], got []",
+                           [&, a = of({})] { batch_variance(a); });
         throws<ShapeError>("batch_mean: needs at least one element along axis 0, got [0, 3]",
                            [&, a = of({0, 3})] { batch_mean(a); });
         throws<ShapeError>("batch_variance: needs at least one element along axis 2, got [2, 3, 0]",
@@ -105,7 +106,8 @@ TEST_SUITE("ops") {
         throws<ShapeError>("reshape: cannot make [4, -1] of [2, 3]", [&] { reshape(a, {4, -1}); });
         throws<ShapeError>("reshape: cannot make [-2, -3] of [2, 3]", [&] { reshape(a, {-2, -3}); });
         throws<ShapeError>("reshape: only one extent can be -1, got [-1, -1]", [&] { reshape(a, {-1, -1}); });
-        throws<ShapeError>("flatten: cannot merge axes 2 to 1 of [2, 3, 4]", [&, a = of({2, 3, 4})] { flatten(a, 2, 1); });
+        throws<ShapeError>("flatten: cannot merge axes 2 to 1 of [2, 3, 4]",
+                           [&, a = of({2, 3, 4})] { flatten(a, 2, 1); });
         throws<ShapeError>("permute: needs each of the 2 axes once, got [0, 0]", [&] { permute(a, {0, 0}); });
         throws<ShapeError>("permute: needs each of the 2 axes once, got [1]", [&] { permute(a, {1}); });
         throws<ShapeError>("permute: axis 2 is outside the 2 axes of its input", [&] { permute(a, {0, 2}); });
@@ -197,8 +199,9 @@ TEST_SUITE("ops") {
                            [&] { cross_entropy(logits, labels, {.label_smoothing = __builtin_nan("")}); });
         throws<ShapeError>("cross_entropy: class_weights must be float64 [3], got float64 [2]",
                            [&] { cross_entropy(logits, labels, {.class_weights = Tensor::of<double>({2}, {1, 2})}); });
-        throws<ShapeError>("cross_entropy: class_weights must be float64 [3], got float32 [3]",
-                           [&] { cross_entropy(logits, labels, {.class_weights = Tensor::of<float>({3}, {1, 2, 3})}); });
+        throws<ShapeError>("cross_entropy: class_weights must be float64 [3], got float32 [3]", [&] {
+            cross_entropy(logits, labels, {.class_weights = Tensor::of<float>({3}, {1, 2, 3})});
+        });
         throws<DtypeError>("cross_entropy: needs float32 or float64 logits, got int64",
                            [&] { cross_entropy(integers, labels); });
     }

@@ -151,7 +151,8 @@ TEST_SUITE("ops") {
             Vars vars = constants(tape, draw_inputs(row));
             Var y = row.function(vars);
             for (std::size_t i = 0; i < vars.size(); ++i) {
-                if (row.inputs[i].differentiable || vars[i].dtype() == Dtype::int64 || y.dtype() == Dtype::int64) continue;
+                if (row.inputs[i].differentiable || vars[i].dtype() == Dtype::int64 || y.dtype() == Dtype::int64)
+                    continue;
                 CHECK(largest(gradient(y, vars[i], tape.full(y.shape(), 1, y.dtype())).value()) == 0);
             }
         }
@@ -176,7 +177,8 @@ TEST_SUITE("ops") {
             CAPTURE(to_string(row));
             std::vector<Tensor> inputs = draw_inputs(row);
             Tape first, second;
-            Tensor a = row.function(constants(first, inputs)).value(), b = row.function(constants(second, inputs)).value();
+            Tensor a = row.function(constants(first, inputs)).value(),
+                   b = row.function(constants(second, inputs)).value();
             REQUIRE(a.type() == b.type());
             CHECK(std::memcmp(a.bytes_begin(), b.bytes_begin(), a.bytes()) == 0);
         }

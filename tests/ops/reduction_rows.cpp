@@ -53,7 +53,8 @@ void add_ways(std::vector<OpRow>& rows, const std::string& op, Reduction functio
     if (op != "variance") add("no axes", {3}, {}, false);
 }
 
-OpRow over_all(std::string op, Var (*function)(Operand), Shape shape, Domain domain, double (*reference)(const Group&)) {
+OpRow over_all(std::string op, Var (*function)(Operand), Shape shape, Domain domain,
+               double (*reference)(const Group&)) {
     Shape axes(shape.size());
     std::iota(axes.begin(), axes.end(), 0);
     return {std::move(op), "all axes of " + to_string(shape), [function](const Vars& x) { return function(x[0]); },
@@ -114,7 +115,10 @@ std::vector<OpRow> reduction_rows() {
     for (auto [shape, axes] : {std::pair<Shape, Shape>{{5, 2}, {0}}, {{2, 3, 2}, {0, 2}}, {{2, 2, 1, 2}, {0, 2, 3}}}) {
         rows.push_back({"batch_mean", to_string(shape), [](const Vars& x) { return batch_mean(x[0]); }, {{shape}},
                         reduced_reference(axes, true, mean_of)});
-        rows.push_back({"batch_variance", to_string(shape), [](const Vars& x) { return batch_variance(x[0]); }, {{shape}},
+        rows.push_back({"batch_variance",
+                        to_string(shape),
+                        [](const Vars& x) { return batch_variance(x[0]); },
+                        {{shape}},
                         reduced_reference(axes, true, variance_of)});
     }
 
@@ -131,8 +135,11 @@ std::vector<OpRow> reduction_rows() {
     rows.push_back(stretch_row({1, 3}, {0, 3}));
 
     auto fold_row = [](Shape from, Shape to) {
-        return OpRow{"sum_to", to_string(from) + " to " + to_string(to), [=](const Vars& x) { return sum_to(x[0], to); },
-                     {{from}}, [=](const Arrays& x) {
+        return OpRow{"sum_to",
+                     to_string(from) + " to " + to_string(to),
+                     [=](const Vars& x) { return sum_to(x[0], to); },
+                     {{from}},
+                     [=](const Arrays& x) {
                          Array sums(to, [](const Shape&) { return 0; });
                          for (const Shape& index : indices_of(from)) {
                              std::size_t position = 0, skipped = from.size() - to.size();

@@ -53,8 +53,11 @@ Tensor repeated_positions() { return Tensor::of<std::int64_t>({4}, {2, 0, 2, 1})
 
 std::vector<OpRow> shaping_rows() {
     auto reshape_row = [](Shape from, Shape to, Shape expected) {
-        return OpRow{"reshape", to_string(from) + " to " + to_string(to), [=](const Vars& x) { return reshape(x[0], to); },
-                     {{from}}, same_elements(expected)};
+        return OpRow{"reshape",
+                     to_string(from) + " to " + to_string(to),
+                     [=](const Vars& x) { return reshape(x[0], to); },
+                     {{from}},
+                     same_elements(expected)};
     };
     auto swapped = [](const Shape& index) { return Shape{index[1], index[0]}; };
     auto flatten_row = [](std::string variant, Shape from, std::int64_t start, std::int64_t end, Shape expected) {

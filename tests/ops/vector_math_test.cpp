@@ -31,8 +31,10 @@ TEST_SUITE("ops") {
         namespace vector_math = cotape::vector_math;
         CHECK(worst_error([](float x) { return vector_math::exp(x); }, [](double x) { return std::exp(x); }) < 0.51);
         CHECK(worst_error([](float x) { return vector_math::log(x); }, [](double x) { return std::log(x); }) < 0.51);
-        CHECK(worst_error([](float x) { return vector_math::expm1(x); }, [](double x) { return std::expm1(x); }) < 0.51);
-        CHECK(worst_error([](float x) { return vector_math::log1p(x); }, [](double x) { return std::log1p(x); }) < 0.51);
+        CHECK(worst_error([](float x) { return vector_math::expm1(x); }, [](double x) { return std::expm1(x); }) <
+              0.51);
+        CHECK(worst_error([](float x) { return vector_math::log1p(x); }, [](double x) { return std::log1p(x); }) <
+              0.51);
         CHECK(worst_error([](float x) { return vector_math::tanh(x); }, [](double x) { return std::tanh(x); }) < 0.51);
         CHECK(worst_error([](float x) { return vector_math::sigmoid(x); },
                           [](double x) { return vector_math::sigmoid(x); }) < 0.51);

@@ -1,5 +1,5 @@
-// The programs of docs/gradient_checking.md. Expect: a pass at three orders, a failure that names its element, a verdict
-// on a net, and an inconclusive check.
+// The programs of docs/gradient_checking.md. Expect: a pass at three orders, a failure that names its element, a
+// verdict on a net, and an inconclusive check.
 
 #include <cmath>
 #include <cstdio>

@@ -1,5 +1,6 @@
 // The program of docs/batch_normalisation.md on the population's statistics. Expect: running statistics that still hold
-// much of their initial values, an audit that says so, exact ones that mend it, and a folded net that computes the same.
+// much of their initial values, an audit that says so, exact ones that mend it, and a folded net that computes the
+// same.
 
 #include <cstdio>
 #include <random>
