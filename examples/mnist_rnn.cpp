@@ -1,8 +1,8 @@
 // Recurrent batch normalisation on MNIST: an LSTM reads each digit as a sequence, without normalisation, with
 // statistics for each time step, with statistics shared by all steps, and with the input's part alone normalised.
 //
-// Expect, reading row by row: from the first epoch on the normalised nets are ahead, and what evaluation does to them
-// differs. With statistics for each time step it is a little better than training mode; with shared ones it falls far
+// Expect, reading row by row: from the first epoch on the nets whose products are all normalised are ahead, and what
+// evaluation does to them differs. With statistics for each time step it is a little better than training mode; with shared ones it falls far
 // back, since no average over the steps fits any of them.
 
 #include <memory>

@@ -134,8 +134,8 @@ std::function<void()> multiply() {
             Var x = tape.constant(multiplying->factors[first + i]),
                 g = tape.constant(multiplying->factors[first + i + 1]);
             Var weight = tape.constant(weights[i]);
-            products.push_back(matmul(x, transpose(weight)));
-            products.push_back(matmul(transpose(g), x));
+            products.push_back(matmul(x, weight, {.transpose_b = true}));
+            products.push_back(matmul(g, x, {.transpose_a = true}));
             if (i > 0) products.push_back(matmul(g, weight));
         }
         evaluate(products, Keep::requested);
