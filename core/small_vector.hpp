@@ -66,8 +66,9 @@ class SmallVector {
     template <class Iterator>
     void append(Iterator first, Iterator last) {
         reserve(size_ + static_cast<std::size_t>(std::distance(first, last)));
-        std::copy(first, last, end());
-        size_ += static_cast<std::uint32_t>(std::distance(first, last));
+        T* place = end();
+        for (; first != last; ++first) *place++ = *first; // few: a loop is faster than a call of memmove
+        size_ = static_cast<std::uint32_t>(place - data());
     }
     void resize(std::size_t count, T value = T()) {
         reserve(count);

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <bit>
 #include <cstddef>
 #include <memory>
 #include <new>
@@ -12,7 +11,7 @@
 namespace cotape {
 
 /// A sequence that grows and shrinks at its end without moving what is there, so that references to elements stay good.
-/// Its blocks double in size, and come from the buffer pool: a tape for each training step costs no fresh memory.
+/// Its blocks come from the buffer pool: a tape for each training step costs no fresh memory.
 template <class T>
 class StableList {
   public:
@@ -22,18 +21,14 @@ class StableList {
     StableList& operator=(const StableList&) = delete;
 
     std::size_t size() const { return size_; }
-    T& operator[](std::size_t i) {
-        std::size_t block = block_of(i);
-        return begin_of(block)[i - first_of(block)];
-    }
+    T& operator[](std::size_t i) { return *std::launder(place_of(i)); }
     const T& operator[](std::size_t i) const { return const_cast<StableList&>(*this)[i]; }
 
     /// Appends an element made of `parts` and returns it.
     template <class... Parts>
     T& append(Parts&&... parts) {
-        std::size_t block = block_of(size_);
-        if (block == blocks_.size()) blocks_.push_back(allocate_buffer(sizeof(T) * (first_block << block)));
-        T* element = new (begin_of(block) + (size_ - first_of(block))) T{std::forward<Parts>(parts)...};
+        if (size_ == block_size * blocks_.size()) blocks_.push_back(allocate_buffer(sizeof(T) * block_size));
+        T* element = new (place_of(size_)) T{std::forward<Parts>(parts)...};
         ++size_;
         return *element;
     }
@@ -43,12 +38,8 @@ class StableList {
     }
 
   private:
-    static constexpr std::size_t first_block = 32;
-    static std::size_t block_of(std::size_t i) {
-        return static_cast<std::size_t>(std::bit_width(i / first_block + 1)) - 1;
-    }
-    static std::size_t first_of(std::size_t block) { return ((std::size_t(1) << block) - 1) * first_block; }
-    T* begin_of(std::size_t block) { return std::launder(reinterpret_cast<T*>(blocks_[block].get())); }
+    static constexpr std::size_t block_size = 32;
+    T* place_of(std::size_t i) const { return reinterpret_cast<T*>(blocks_[i / block_size].get()) + i % block_size; }
 
     std::vector<std::shared_ptr<std::byte>> blocks_;
     std::size_t size_ = 0;

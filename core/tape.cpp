@@ -52,6 +52,20 @@ Type no_type(const Call& call) {
     throw TapeError(fmt::format("{}: can only be recorded by its tape", call.name()));
 }
 
+/// Of what matters to how a node of `hash` is computed. Kernels count too: another op may come to lie where `op` did.
+std::uint64_t signature_of(const Op& op, const Type& type, std::uint64_t hash) {
+    bool is_float = type.dtype == Dtype::float32;
+    std::uint64_t tile = reinterpret_cast<std::uintptr_t>(is_float ? op.tile_float32 : op.tile_float64);
+    std::uint64_t row = reinterpret_cast<std::uintptr_t>(is_float ? op.row_float32 : op.row_float64);
+    std::uint64_t fold = reinterpret_cast<std::uintptr_t>(op.fold);
+    std::uint64_t traits = 16 * static_cast<std::uint64_t>(op.kind) + 8 * op.stretches +
+                           static_cast<std::uint64_t>(type.dtype);
+    std::uint64_t kernels = mix_hash(mix_hash(tile, row), mix_hash(fold, traits));
+    std::uint64_t signature = mix_hash(op.kind == OpKind::source ? 1 : hash, kernels);
+    for (std::int64_t extent : type.shape) signature = mix_hash(signature, static_cast<std::uint64_t>(extent));
+    return signature;
+}
+
 /// The part of a hash that its place in the table does not give away.
 std::uint32_t tag_of(std::uint64_t hash) { return static_cast<std::uint32_t>(hash >> 32); }
 
@@ -68,22 +82,17 @@ const Op full_op{.name = "full",
 
 // -- Var -------------------------------------------------------------------------------------------------------------
 
-Tape& Var::tape() const {
+Tape& Var::tape_of_before() const {
     if (!anchor_) throw TapeError("var: used before it was given a value");
     if (!anchor_->tape || generation_ < anchor_->tape->first_generation_)
         throw TapeError("var: its tape was cleared or destroyed");
-    if (generation_ != anchor_->generation && !anchor_->tape->holds(generation_, id_))
-        throw TapeError("var: its recording was rolled back");
+    if (!anchor_->tape->holds(generation_, id_)) throw TapeError("var: its recording was rolled back");
     return *anchor_->tape;
 }
 
 bool Var::is_recorded() const { return anchor_ && anchor_->tape && anchor_->tape->holds(generation_, id_); }
 
-const Node& Var::node() const {
-    const Tape& owner = tape();
-    if (static_cast<std::size_t>(id_) >= owner.size()) throw TapeError("var: its recording was rolled back");
-    return owner.node(id_);
-}
+const Node& Var::node() const { return tape().node(id_); }
 
 const Type& Var::type() const { return node().type; }
 
@@ -215,8 +224,7 @@ NodeId Tape::find(std::uint64_t hash, const Op& op, std::span<const NodeId> inpu
     }
 }
 
-void Tape::insert_hashed(NodeId id) {
-    std::uint64_t hash = node(id).hash;
+void Tape::insert_hashed(NodeId id, std::uint64_t hash) {
     std::size_t position = hash & (hashed_.size() - 1);
     while (hashed_[position].id >= 0) position = (position + 1) & (hashed_.size() - 1);
     hashed_[position] = {id, tag_of(hash)};
@@ -224,7 +232,7 @@ void Tape::insert_hashed(NodeId id) {
 
 void Tape::rehash(std::size_t slots) {
     hashed_.assign(slots, Slot());
-    for (std::size_t i = 0; i < nodes_.size(); ++i) insert_hashed(static_cast<NodeId>(i));
+    for (std::size_t i = 0; i < nodes_.size(); ++i) insert_hashed(static_cast<NodeId>(i), nodes_[i].hash);
 }
 
 NodeId Tape::record_node(const Op& op, std::span<const NodeId> inputs, const Attributes& attributes, const Type* type,
@@ -234,41 +242,35 @@ NodeId Tape::record_node(const Op& op, std::span<const NodeId> inputs, const Att
     for (NodeId input : inputs) hash = mix_hash(hash, static_cast<std::uint64_t>(input));
     if (NodeId known = find(hash, op, inputs, attributes, type); known >= 0) return known;
 
+    bool symbolic = op.kind == OpKind::symbolic;
+    SmallVector<const Type*, 4> types;
+    for (NodeId id : inputs) {
+        const Node& input = node(id);
+        types.push_back(&input.type);
+        symbolic = symbolic || input.symbolic;
+    }
     Type inferred;
     if (!type) {
         if (!op.type || !op.kernel)
             throw ValueError(fmt::format("{}: the op has no {}", op.name, op.type ? "kernel" : "shape rule"));
-        SmallVector<const Type*, 4> types;
-        for (NodeId input : inputs) types.push_back(&node(input).type);
         inferred = op.type({op, attributes, types});
         type = &inferred;
     }
     checked_element_count(type->shape, op.name);
     if (2 * (nodes_.size() + 1) > hashed_.size()) rehash(std::max<std::size_t>(64, 4 * hashed_.size()));
     NodeId id = static_cast<NodeId>(nodes_.size());
-    bool symbolic = op.kind == OpKind::symbolic;
-    for (NodeId input : inputs) symbolic = symbolic || nodes_[static_cast<std::size_t>(input)].symbolic;
-    TileKernel tile = type->dtype == Dtype::float32 ? op.tile_float32 : op.tile_float64;
-    std::uint64_t signature = mix_hash(op.kind == OpKind::source ? 1 : hash, static_cast<std::uint64_t>(type->dtype));
-    signature = mix_hash(signature, reinterpret_cast<std::uintptr_t>(tile)); // another op may come to lie there
-    RowKernel row = type->dtype == Dtype::float32 ? op.row_float32 : op.row_float64;
-    signature = mix_hash(signature, reinterpret_cast<std::uintptr_t>(row));
-    signature = mix_hash(signature, reinterpret_cast<std::uintptr_t>(op.fold));
-    signature = mix_hash(signature, 2 * static_cast<std::uint64_t>(op.kind) + op.stretches);
-    for (std::int64_t extent : type->shape) signature = mix_hash(signature, static_cast<std::uint64_t>(extent));
     computed_.append();
     nodes_.append(&op, SmallVector<NodeId, 4>(inputs.begin(), inputs.end()), attributes, *type,
                   context_.fixed_where ? context_.where : where, context_.module, context_.derivative_of, symbolic,
-                  hash, signature);
-    insert_hashed(id);
+                  hash, signature_of(op, *type, hash));
+    insert_hashed(id, hash);
     return id;
 }
 
 Var record(const Op& op, std::span<const Operand> inputs, const Attributes& attributes) {
-    const Operand* first = nullptr;
-    for (const Operand& input : inputs)
-        if (input.var && !first) first = &input;
-    if (!first) throw TapeError(fmt::format("{}: at least one argument must be a variable", op.name));
+    auto first = std::ranges::find_if(inputs, [](const Operand& input) { return bool(input.var); });
+    if (first == inputs.end())
+        throw TapeError(fmt::format("{}: at least one argument must be a variable", op.name));
     Tape& tape = first->var.tape();
 
     std::size_t before = tape.size();
@@ -279,7 +281,6 @@ Var record(const Op& op, std::span<const Operand> inputs, const Attributes& attr
                 require_representable(input.number, first->var.dtype(), op.name);
                 ids.push_back(tape.full({}, input.number, first->var.dtype(), first->where).id());
             } else if (&input.var.tape() == &tape) {
-                input.var.node();
                 ids.push_back(input.var.id());
             } else {
                 throw TapeError(fmt::format("{}: its arguments are on two tapes", op.name));

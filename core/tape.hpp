@@ -159,7 +159,7 @@ class Tape {
                        Where where);
     NodeId find(std::uint64_t hash, const Op& op, std::span<const NodeId> inputs, const Attributes& attributes,
                 const Type* type) const;
-    void insert_hashed(NodeId id);
+    void insert_hashed(NodeId id, std::uint64_t hash);
     void rehash(std::size_t slots);
     const Reading* reading(const State& state) const;
     const Proposal* proposal(const State& state) const;

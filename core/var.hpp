@@ -44,7 +44,10 @@ class Var {
     /// The only element. Throws ShapeError unless there is exactly one.
     double item() const { return value().item(); }
 
-    Tape& tape() const;
+    Tape& tape() const {
+        // Whatever drops nodes lets the generation grow.
+        return anchor_ && generation_ == anchor_->generation ? *anchor_->tape : tape_of_before();
+    }
     NodeId id() const { return id_; }
     const Node& node() const;
 
@@ -58,6 +61,9 @@ class Var {
     friend class Tape;
     Var(TapeAnchor* anchor, std::uint32_t generation, NodeId id)
         : anchor_(anchor), generation_(generation), id_(id) {}
+
+    /// The tape of a Var older than its latest rollback. Throws TapeError where the tape or the node is gone.
+    Tape& tape_of_before() const;
 
     TapeAnchor* anchor_ = nullptr;
     std::uint32_t generation_ = 0;
