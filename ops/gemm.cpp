@@ -87,8 +87,9 @@ class Products {
     std::map<Key, Product> products_;
 };
 
-/// Products with so few rows, bound by reading the other matrix once, and small ones are faster by oneDNN's sgemm.
-constexpr std::int64_t few_rows = 8, few_terms = 1 << 20;
+/// oneDNN's matmul is faster where B is transposed, its sgemm elsewhere: for products with so few rows, which are bound
+/// by reading B once, and for small ones too.
+constexpr std::int64_t few_rows = 8, few_terms = 1 << 17;
 #endif
 
 /// Products with no terms are zero, and the libraries refuse leading dimensions of 0.
@@ -103,7 +104,7 @@ bool is_trivial(const Gemm<T>& gemm) {
 void run(const Gemm<float>& gemm) {
     if (is_trivial(gemm)) return;
 #if COTAPE_ONEDNN
-    if (gemm.m > few_rows && gemm.m * gemm.n * gemm.k >= few_terms) {
+    if (gemm.transpose_b && gemm.m > few_rows && gemm.m * gemm.n * gemm.k >= few_terms) {
         thread_local Products products;
         return products.run(gemm);
     }
