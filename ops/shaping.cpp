@@ -152,7 +152,8 @@ const Op embed_op{
             std::int64_t step = rule.attributes.integer("step");
             std::int64_t count = rule.x[0].shape()[static_cast<std::size_t>(axis)];
             return slice(rule.g, axis, begin, count == 0 ? begin : begin + (count - 1) * step + 1, step);
-        },    .sum = sum_of_pads,
+        },
+    .sum = sum_of_pads,
 };
 
 Var embed(Operand x, std::int64_t axis, std::int64_t begin, std::int64_t step, std::int64_t extent, double value) {
