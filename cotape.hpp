@@ -37,6 +37,7 @@
 #include <cotape/nn/dropout.hpp>
 #include <cotape/nn/flatten.hpp>
 #include <cotape/nn/fold_batch_norm.hpp>
+#include <cotape/nn/folded_lstm.hpp>
 #include <cotape/nn/gradient_check.hpp>
 #include <cotape/nn/group_norm.hpp>
 #include <cotape/nn/gru.hpp>

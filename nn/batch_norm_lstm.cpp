@@ -14,6 +14,19 @@ std::optional<RecurrentBatchNorm> normalizer(bool wanted, std::int64_t features,
     return RecurrentBatchNorm(features, steps, options);
 }
 
+/// Puts a factor of each row of `weight` into `table` or, where all steps share it, into the weight.
+void fold_factor(const Tensor& factor, Tensor& weight, std::optional<Tensor>& table) {
+    if (factor.shape()[0] > 1) {
+        table = factor.as(Dtype::float32);
+        return;
+    }
+    weight = Tensor::make<float>(weight.shape(), [&](std::span<float> scaled) {
+        for (std::int64_t i = 0; i < weight.size(); ++i)
+            scaled[static_cast<std::size_t>(i)] =
+                static_cast<float>(weight.at(i) * factor.at(i / weight.shape()[1]));
+    });
+}
+
 } // namespace
 
 BatchNormLSTMCell::BatchNormLSTMCell(std::int64_t inputs, std::int64_t hidden, std::int64_t steps,
@@ -39,6 +52,25 @@ Unrolled BatchNormLSTMCell::unroll(Var x, const RecurrentState& initial, const S
     normalize_hidden.finish();
     normalize_cell.finish();
     return unrolled;
+}
+
+FoldedLSTMCell BatchNormLSTMCell::folded() const {
+    FoldedLSTMParts parts{weight_ih().value(), weight_hh().value(), {}};
+    RecurrentBatchNorm::Folded input = norm_ih_.folded(), state;
+    fold_factor(input.factor, parts.weight_ih, parts.factor_ih);
+    if (norm_hh_) {
+        state = norm_hh_->folded();
+        fold_factor(state.factor, parts.weight_hh, parts.factor_hh);
+        RecurrentBatchNorm::Folded cell = norm_c_->folded();
+        parts.factor_c = cell.factor.as(Dtype::float32);
+        parts.bias_c = cell.shift.as(Dtype::float32);
+    }
+    parts.bias = Tensor::make<float>(input.shift.shape(), [&](std::span<float> bias) {
+        for (std::int64_t i = 0; i < input.shift.size(); ++i)
+            bias[static_cast<std::size_t>(i)] = static_cast<float>(
+                input.shift.at(i) + (norm_hh_ ? state.shift.at(i) : 0) + bias_.value().at(i % (4 * hidden())));
+    });
+    return FoldedLSTMCell(std::move(parts));
 }
 
 void BatchNormLSTMCell::visit(Visitor& visitor) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cotape/nn/folded_lstm.hpp>
 #include <cotape/nn/lstm.hpp>
 #include <cotape/nn/recurrent_batch_norm.hpp>
 
@@ -35,6 +36,9 @@ class BatchNormLSTMCell : public LSTMCell {
                       std::mt19937& random);
 
     bool has_bias() const override { return true; }
+    /// What the cell computes in evaluation mode, without normalisers. A factor that all steps share goes into the
+    /// weights; what there is for each step is rounded once, to float32.
+    FoldedLSTMCell folded() const;
     void visit(Visitor& visitor) override;
 
   protected:

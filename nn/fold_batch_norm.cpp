@@ -10,70 +10,26 @@
 #include <cotape/core/error.hpp>
 #include <cotape/core/tape.hpp>
 #include <cotape/nn/batch_norm.hpp>
+#include <cotape/nn/batch_norm_lstm.hpp>
 #include <cotape/nn/identity.hpp>
 #include <cotape/nn/initializers.hpp>
+#include <cotape/nn/layer_chains.hpp>
 #include <cotape/nn/linear.hpp>
-#include <cotape/nn/sequential.hpp>
 
 namespace cotape::nn {
 namespace {
 
-/// A part of a Sequential, in its place.
-struct Place {
-    Sequential* whole;
-    std::size_t index;
-    std::string path;
-
-    Module& part() const { return (*whole)[index]; }
-    std::string text() const { return fmt::format("{}, {}", path, part().describe()); }
-};
-
-/// What a model is made of, as far as folding must know it.
-class Plan : public Visitor {
-  public:
-    /// What runs one after the other: the parts of a Sequential, with those of Sequentials inside it in their places.
-    std::vector<std::vector<Place>> chains;
-    /// Under which paths each state, and each module, stands.
-    std::map<std::uint64_t, std::vector<std::string>> states;
-    std::map<const Module*, std::vector<std::string>> modules;
-
-    explicit Plan(Module& model) { enter(model, false); }
-    void operator()(std::string_view name, Parameter& parameter) override {
-        (*this)(name, static_cast<State&>(parameter));
-    }
-    void operator()(std::string_view name, State& state) override { states[state.id()].push_back(path_to(name)); }
-    void operator()(std::string_view name, Module& module) override {
-        std::string parent = std::exchange(path_, path_to(name));
-        enter(module, false);
-        path_ = parent;
-    }
-
-  private:
-    std::string path_to(std::string_view name) const {
-        return path_.empty() ? std::string(name) : fmt::format("{}.{}", path_, name);
-    }
-
-    void enter(Module& module, bool in_chain) {
-        modules[&module].push_back(path_);
-        auto* whole = dynamic_cast<Sequential*>(&module);
-        if (!whole) return module.visit(*this);
-        if (!in_chain) chains.emplace_back();
-        std::size_t chain = chains.size() - 1;
-        std::string parent = path_;
-        for (std::size_t i = 0; i < whole->size(); ++i) {
-            path_ = parent.empty() ? std::to_string(i) : fmt::format("{}.{}", parent, i);
-            bool nested = dynamic_cast<Sequential*>(&(*whole)[i]);
-            if (!nested) chains[chain].push_back({whole, i, path_});
-            enter((*whole)[i], nested);
-        }
-        path_ = parent;
-    }
-
-    std::string path_;
-};
-
 [[noreturn]] void refuse(const std::string& what, const std::string& required, const std::string& arrived) {
     throw ValueError(fmt::format("fold_batch_norm: {} must {}, got {}", what, required, arrived));
+}
+
+std::string text_of(const std::string& path, const Module& part) {
+    return fmt::format("{}, {}", path.empty() ? "the model" : path, part.describe());
+}
+
+void require_finite(const std::string& layer, const Tensor& value) {
+    if (first_non_finite(value))
+        refuse("what " + layer + " becomes", "be finite", "a variance of 0, or a value beyond float32");
 }
 
 /// A batch norm with the layer that takes it in.
@@ -84,19 +40,15 @@ struct Fold {
     WeightedSum& target() const { return dynamic_cast<WeightedSum&>(layer.part()); }
 };
 
-void require_alone(const Plan& plan, const Place& place) {
-    const std::vector<std::string>& own = plan.modules.at(&place.part());
-    if (own.size() > 1) refuse(place.text(), "be shared by nothing else", "it also as " + own[1]);
-    for (const Named<Parameter>& named : place.part().parameters())
-        for (const std::string& path : plan.states.at(named.state.id()))
-            if (path != fmt::format("{}.{}", place.path, named.path))
-                refuse(place.text(), "be shared by nothing else", "its " + named.path + " also as " + path);
+void require_alone(const LayerChains& model, Module& part, const std::string& path) {
+    std::string other = model.shared(part, path);
+    if (!other.empty()) refuse(text_of(path, part), "be shared by nothing else", other);
 }
 
 /// Pairs every batch norm with the layer before it.
-std::vector<Fold> pair_up(const Plan& plan) {
+std::vector<Fold> pair_up(const LayerChains& model) {
     std::vector<Fold> folds;
-    for (const std::vector<Place>& chain : plan.chains) {
+    for (const std::vector<Place>& chain : model.chains()) {
         const Place* before = nullptr;
         for (const Place& place : chain) {
             if (dynamic_cast<Identity*>(&place.part())) continue;
@@ -107,18 +59,48 @@ std::vector<Fold> pair_up(const Plan& plan) {
             if (!before || !dynamic_cast<WeightedSum*>(&before->part()))
                 refuse(place.text(), "follow a Linear or a convolution",
                        before ? fmt::format("{} before it", before->text()) : "nothing before it");
-            require_alone(plan, *before);
-            require_alone(plan, place);
+            require_alone(model, before->part(), before->path);
+            require_alone(model, place.part(), place.path);
             folds.push_back({place, *before});
         }
     }
     return folds;
 }
 
+/// A cell of a recurrent net, with the one that takes its place.
+struct RecurrentFold {
+    Recurrent* net;
+    std::size_t layer;
+    std::unique_ptr<FoldedLSTMCell> folded;
+};
+
+std::vector<RecurrentFold> fold_cells(const LayerChains& model) {
+    std::vector<RecurrentFold> folds;
+    for (const auto& [path, net] : model.recurrent())
+        for (std::size_t layer = 0; layer < net->layers(); ++layer) {
+            auto* cell = dynamic_cast<BatchNormLSTMCell*>(&(*net)[layer]);
+            if (!cell) continue;
+            require_alone(model, *net, path);
+            folds.push_back({net, layer, std::make_unique<FoldedLSTMCell>(cell->folded())});
+            for (const Named<Parameter>& named : folds.back().folded->parameters())
+                require_finite(text_of(path, *net), named.state.value());
+        }
+    return folds;
+}
+
+bool is_folded(const Normalizer* normalizer, const std::vector<Fold>& folds, const std::vector<RecurrentFold>& cells) {
+    auto holds = [&](const RecurrentFold& fold) {
+        std::vector<NamedNormalizer> own = normalizers((*fold.net)[fold.layer]);
+        return std::ranges::find(own, normalizer, &NamedNormalizer::normalizer) != own.end();
+    };
+    return std::ranges::any_of(folds, [&](const Fold& fold) { return &fold.batch_norm() == normalizer; }) ||
+           std::ranges::any_of(cells, holds);
+}
+
 void require_evaluation(Module& model, const std::vector<NamedNormalizer>& present) {
     if (model.is_training()) refuse("the model", "be in evaluation mode", "training mode");
     for (const auto& [path, normalizer] : present) {
-        std::string text = fmt::format("{}, {},", path.empty() ? "the model" : path, normalizer->describe());
+        std::string text = text_of(path, *normalizer) + ",";
         if (normalizer->uses() == Statistics::batch) refuse(text, "use the running statistics", "the batch's");
         if (normalizer->uses() == Statistics::by_mode && normalizer->is_training())
             refuse(text, "be in evaluation mode", "training mode");
@@ -181,6 +163,7 @@ class Changes {
     Changes& operator=(const Changes&) = delete;
     ~Changes() {
         if (kept_) return;
+        for (auto& [net, layer, cell] : cells_) net->replace(layer, std::move(cell));
         for (auto& [place, norm] : removed_) place.whole->replace(place.index, std::move(norm));
         for (auto& [layer, weight, bias] : layers_) layer->set(weight, bias);
     }
@@ -195,11 +178,15 @@ class Changes {
         identity->evaluate();
         removed_.emplace_back(place, place.whole->replace(place.index, std::move(identity)));
     }
+    void replace(RecurrentFold& fold) {
+        cells_.emplace_back(fold.net, fold.layer, fold.net->replace(fold.layer, std::move(fold.folded)));
+    }
     void keep() { kept_ = true; }
 
   private:
     std::vector<std::tuple<WeightedSum*, Tensor, std::optional<Tensor>>> layers_;
     std::vector<std::pair<Place, std::unique_ptr<Module>>> removed_;
+    std::vector<std::tuple<Recurrent*, std::size_t, std::unique_ptr<RecurrentCell>>> cells_;
     bool kept_ = false;
 };
 
@@ -208,12 +195,16 @@ class Changes {
 FoldReport fold_batch_norm(Module& model, const Tensor& probe) {
     std::vector<NamedNormalizer> present = normalizers(model);
     require_evaluation(model, present);
-    Plan plan(model);
-    std::vector<Fold> folds = pair_up(plan);
-    for (const auto& [path, normalizer] : present)
-        if (std::ranges::none_of(folds, [&](const Fold& fold) { return &fold.batch_norm() == normalizer; }))
-            refuse(fmt::format("{}, {},", path.empty() ? "the model" : path, normalizer->describe()),
-                   "follow a Linear or a convolution in a Sequential", "another place");
+    LayerChains chains(model);
+    std::vector<Fold> folds = pair_up(chains);
+    std::vector<RecurrentFold> cells = fold_cells(chains);
+    FoldReport report;
+    for (const auto& [path, normalizer] : present) {
+        if (!is_folded(normalizer, folds, cells))
+            refuse(text_of(path, *normalizer) + ",",
+                   "follow a Linear or a convolution in a Sequential, or be part of a BatchNormLSTM", "another place");
+        report.folded.push_back(path);
+    }
     Tensor before = output_before(model, probe, folds);
 
     std::map<WeightedSum*, Folded> now;
@@ -225,18 +216,14 @@ FoldReport fold_batch_norm(Module& model, const Tensor& probe) {
     }
     for (auto& [target, layer] : now) {
         layer = {layer.weight.as(Dtype::float32), layer.bias.as(Dtype::float32)};
-        if (first_non_finite(layer.weight) || first_non_finite(layer.bias))
-            refuse("what " + target->describe() + " becomes", "be finite",
-                   "a variance of 0, or a value beyond float32");
+        require_finite(target->describe(), layer.weight);
+        require_finite(target->describe(), layer.bias);
     }
 
     Changes changes;
     for (const auto& [target, layer] : now) changes.set(*target, layer);
-    FoldReport report;
-    for (const Fold& fold : folds) {
-        report.folded.push_back(fold.norm.path);
-        changes.remove(fold.norm);
-    }
+    for (const Fold& fold : folds) changes.remove(fold.norm);
+    for (RecurrentFold& fold : cells) changes.replace(fold);
     Tape tape;
     Tensor after = model(tape.constant(probe)).value();
     changes.keep();

@@ -21,6 +21,8 @@ class LSTMCell : public RecurrentCell {
   protected:
     LSTMCell(std::string name, std::int64_t inputs, std::int64_t hidden, bool bias, std::mt19937& random)
         : RecurrentCell(std::move(name), inputs, hidden, 4, bias, random) {}
+    LSTMCell(std::string name, Tensor weight_ih, Tensor weight_hh)
+        : RecurrentCell(std::move(name), std::move(weight_ih), std::move(weight_hh)) {}
 
     Unrolled unroll(Var x, const RecurrentState& initial, const Steps& steps) override;
     /// c', from the four gates before their activations.

@@ -172,6 +172,14 @@ std::string Normalizer::describe_statistics() const {
     return text;
 }
 
+std::int64_t reached_step(const Tensor& counts, std::int64_t step) {
+    for (std::int64_t earlier = step; earlier >= 0; --earlier)
+        if (counts.at(earlier) > 0) return earlier;
+    for (std::int64_t later = step + 1; later < counts.size(); ++later)
+        if (counts.at(later) > 0) return later;
+    return -1;
+}
+
 std::vector<NamedNormalizer> normalizers(Module& module) {
     FindNormalizers find;
     find.start(module);

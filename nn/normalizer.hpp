@@ -103,6 +103,10 @@ class Normalizer : public Module {
     bool warned_ = false;
 };
 
+/// The time step whose statistics stand for those of `step`, where `counts`, an element for each step, says how much
+/// each holds: the last one up to `step` that holds any, or else the first one after it; -1 where none does.
+std::int64_t reached_step(const Tensor& counts, std::int64_t step);
+
 /// A normaliser of a model with its dotted path.
 struct NamedNormalizer {
     std::string path;

@@ -42,15 +42,6 @@ void bind_all(Tape& tape, Module& model, Dtype dtype) {
 
 std::string at(const std::string& path) { return path.empty() ? "the model" : path; }
 
-/// The last time step at or before `step` that something reached, or the first one after; -1 where nothing reached any.
-std::int64_t reached_step(const Tensor& count, std::int64_t step) {
-    for (std::int64_t earlier = step; earlier >= 0; --earlier)
-        if (count.at(earlier) > 0) return earlier;
-    for (std::int64_t later = step + 1; later < count.size(); ++later)
-        if (count.at(later) > 0) return later;
-    return -1;
-}
-
 /// `statistic` with what no step reached filled in, as a running statistic.
 Tensor filled(const Tensor& statistic, const Tensor& count) {
     std::int64_t features = statistic.size() / count.size();

@@ -36,6 +36,14 @@ Recurrent::Recurrent(std::string name, std::int64_t layers, bool last_step)
     if (layers < 1) throw ValueError(fmt::format("{}: needs at least one layer, got {}", name_, layers));
 }
 
+std::unique_ptr<RecurrentCell> Recurrent::replace(std::size_t layer, std::unique_ptr<RecurrentCell> cell) {
+    const RecurrentCell& before = *cells_[layer];
+    if (cell->inputs() != before.inputs() || cell->hidden() != before.hidden())
+        throw ShapeError(fmt::format("{}: {} cannot stand in the place of {}", name_, cell->describe(),
+                                     before.describe()));
+    return std::exchange(cells_[layer], std::move(cell));
+}
+
 void Recurrent::require_input(const Shape& x, const UnrollOptions& options) const {
     const RecurrentCell& first = *cells_.front();
     if (x.size() != 3 || x[2] != first.inputs())
@@ -75,7 +83,7 @@ Unrolled Recurrent::unroll_layers(Var x, const RecurrentState& initial, const St
         h.emplace_back(unrolled.last.h);
         if (unrolled.last.c) c.emplace_back(unrolled.last.c);
     }
-    unrolled.last = {stack(h), c.empty() ? Var() : stack(c)};
+    unrolled.last = {stack(h), c.empty() ? Var() : stack(c), unrolled.last.step};
     return unrolled;
 }
 
@@ -83,7 +91,7 @@ UnrollResult Recurrent::unroll(Var x, const UnrollOptions& options, Where where)
     UnrollResult result;
     recorded(x.tape(), where, [&] {
         require_input(x.shape(), options);
-        Steps steps(x.tape(), x.shape()[0], x.shape()[1], options.mask, x.dtype());
+        Steps steps(x.tape(), x.shape()[0], x.shape()[1], options.mask, x.dtype(), options.initial.step);
         Unrolled unrolled = unroll_layers(x, options.initial, steps);
         Var rows = rows_of(unrolled.h);
         if (steps.mask()) rows = cotape::where(steps.mask(), rows, 0);
@@ -109,7 +117,7 @@ std::string Recurrent::describe() const {
     const RecurrentCell& first = *cells_.front();
     return fmt::format("{}({} -> {}{}{}{})", name_, first.inputs(), first.hidden(),
                        cells_.size() > 1 ? fmt::format(", {} layers", cells_.size()) : "",
-                       first.has_bias() ? "" : ", no bias", last_step_ ? ", last step" : "");
+                       first.remarks(), last_step_ ? ", last step" : "");
 }
 
 Tensor padding_mask(const std::vector<std::int64_t>& lengths, std::int64_t steps) {

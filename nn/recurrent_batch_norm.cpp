@@ -1,14 +1,15 @@
 #include <cotape/nn/recurrent_batch_norm.hpp>
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
 #include <cotape/core/error.hpp>
 #include <cotape/core/tape.hpp>
 #include <cotape/ops/arithmetic.hpp>
-#include <cotape/ops/broadcasting.hpp>
 #include <cotape/ops/comparisons.hpp>
+#include <cotape/ops/indexing.hpp>
 #include <cotape/ops/reductions.hpp>
 #include <cotape/ops/shaping.hpp>
 
@@ -65,23 +66,19 @@ RecurrentBatchNorm::Moments RecurrentBatchNorm::moments_of(Var x, Var present) {
     return {centre, mean_of_present(square(x - centre))};
 }
 
-std::int64_t RecurrentBatchNorm::steps_reached() const {
-    if (batches_seen() == 0) return steps_;
-    std::int64_t last = steps_ - 1;
-    while (batch_counts().at(last) == 0) --last;
-    return last + 1;
+std::int64_t RecurrentBatchNorm::row_of(std::int64_t step) const {
+    if (options_.shared) return 0;
+    std::int64_t known = std::min(step, steps_ - 1), reached = reached_step(batch_counts(), known);
+    return reached >= 0 ? reached : known;
 }
 
-RecurrentBatchNorm::Moments RecurrentBatchNorm::running_moments(Tape& tape, std::int64_t count) {
+RecurrentBatchNorm::Moments RecurrentBatchNorm::running_moments(Tape& tape, const Steps& steps) {
     auto [mean, variance] = running_statistics(tape);
-    auto rows = [&](Var statistic) {
-        if (options_.shared) return broadcast_to(statistic, {count, features()});
-        std::int64_t reached = std::min(count, steps_reached());
-        Var known = slice(statistic, 0, 0, reached);
-        if (reached == count) return known;
-        return concatenate({known, broadcast_to(row(known, reached - 1), {count - reached, features()})}, 0);
-    };
-    return {rows(mean), rows(variance)};
+    Tensor rows = Tensor::make<std::int64_t>({steps.count()}, [&](std::span<std::int64_t> rows) {
+        for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = row_of(steps.first() + static_cast<std::int64_t>(i));
+    });
+    auto of_steps = [&](Var statistic) { return take(reshape(statistic, {-1, features()}), tape.constant(rows)); };
+    return {of_steps(mean), of_steps(variance)};
 }
 
 Var RecurrentBatchNorm::factor(Var variance) {
@@ -94,6 +91,20 @@ Var RecurrentBatchNorm::apply(Var x, Var mean, Var factor) {
     return shift_ ? y + x.tape().variable(*shift_) : y;
 }
 
+RecurrentBatchNorm::Folded RecurrentBatchNorm::folded() const {
+    Shape shape{options_.shared ? 1 : steps_, features()};
+    std::vector<double> factor, shift;
+    for (std::int64_t step = 0; step < shape[0]; ++step)
+        for (std::int64_t feature = 0; feature < features(); ++feature) {
+            std::int64_t element = row_of(step) * features() + feature;
+            double variance = running_variance().at(element);
+            double deviation = variance > options_.least_variance ? std::sqrt(variance + epsilon()) : 1;
+            factor.push_back(scale_.value().at(feature) / deviation);
+            shift.push_back((shift_ ? shift_->value().at(feature) : 0) - running_mean().at(element) * factor.back());
+        }
+    return {Tensor::of<double>(shape, factor), Tensor::of<double>(shape, shift)};
+}
+
 void RecurrentBatchNorm::track_steps(const Moments& moments, const Steps& steps) {
     if (options_.shared) {
         for (std::int64_t step = 0; step < steps.count(); ++step)
@@ -101,16 +112,15 @@ void RecurrentBatchNorm::track_steps(const Moments& moments, const Steps& steps)
                 track({row(moments.mean, step), row(moments.variance, step), Tensor(static_cast<double>(present))});
         return;
     }
-    Tape& tape = moments.mean.tape();
-    std::int64_t tracked = std::min(steps.count(), steps_);
+    std::int64_t tracked = std::min(steps.count(), steps_ - steps.first());
+    if (tracked <= 0) return;
     auto all = [&](Var statistic) {
         Var known = slice(statistic, 0, 0, tracked);
-        if (tracked == steps_) return known;
-        return concatenate({known, tape.full({steps_ - tracked, features()}, 0, statistic.dtype())}, 0);
+        return tracked == steps_ ? known : pad(known, {steps.first(), 0}, {steps_ - steps.first() - tracked, 0});
     };
     Tensor counts = Tensor::make<double>({steps_, 1}, [&](std::span<double> count) {
         std::ranges::fill(count, 0);
-        std::copy_n(steps.present().begin(), tracked, count.begin());
+        std::copy_n(steps.present().begin(), tracked, count.begin() + steps.first());
     });
     track({all(moments.mean), all(moments.variance), counts});
 }
@@ -127,7 +137,7 @@ Var RecurrentBatchNorm::normalize(Var rows, const Steps& steps) {
         track_steps({reshape(moments.mean, matrix), reshape(moments.variance, matrix)}, steps);
     }
     if (!normalizes_by_batch()) {
-        moments = running_moments(x.tape(), steps.count());
+        moments = running_moments(x.tape(), steps);
         moments = {reshape(moments.mean, stretched), reshape(moments.variance, stretched)};
     }
     return reshape(apply(x, moments.mean, factor(moments.variance)), rows.shape());
@@ -157,7 +167,7 @@ std::string RecurrentBatchNorm::describe() const {
 RecurrentBatchNorm::Sequence::Sequence(RecurrentBatchNorm& layer, Tape& tape, const Steps& steps)
     : layer_(layer), steps_(steps) {
     if (layer.normalizes_by_batch()) return;
-    Moments running = layer.running_moments(tape, steps.count());
+    Moments running = layer.running_moments(tape, steps);
     running_mean_ = running.mean;
     running_factor_ = layer.factor(running.variance);
 }

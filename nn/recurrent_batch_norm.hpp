@@ -34,9 +34,9 @@ struct RecurrentBatchNormOptions {
 ///     y[t] = scale * (x[t] - mean[t]) / sqrt(variance[t] + epsilon) + shift
 ///
 /// The running statistics are [steps, features], `steps` being the most that they tell apart; scale and shift,
-/// [features], are shared by all steps. Steps beyond those that training reached are normalised in evaluation with the
-/// statistics of the last one that it did reach; in training every step is normalised with its own, and those beyond
-/// `steps` are not tracked. Of padded sequences only the steps that they have count. A step that a single sequence has
+/// [features], are shared by all steps. Steps that training did not reach, beyond `steps` for example, are normalised in
+/// evaluation with the statistics of the last one before them that it did reach, or of the first one after; in training
+/// every step is normalised with its own, and those beyond `steps` are not tracked. Of padded sequences only the steps that they have count. A step that a single sequence has
 /// becomes the shift, and is not tracked. For proposals and commits see Normalizer. Throws ShapeError for another rank
 /// or number of features, and in training where no step has two examples.
 class RecurrentBatchNorm : public Normalizer {
@@ -46,6 +46,13 @@ class RecurrentBatchNorm : public Normalizer {
 
     std::int64_t features() const { return running_mean().shape().back(); }
     const RecurrentBatchNormOptions& options() const { return options_; }
+
+    /// What it does in evaluation mode, y[t] = factor[t] * x[t] + shift[t], with what training did not reach filled in:
+    /// float64, [steps, features], or [1, features] where all steps share their statistics.
+    struct Folded {
+        Tensor factor, shift;
+    };
+    Folded folded() const;
 
     /// All steps at once, where none depends on another: `rows` [steps.count() * steps.examples(), features].
     Var normalize(Var rows, const Steps& steps);
@@ -66,10 +73,10 @@ class RecurrentBatchNorm : public Normalizer {
     void require(const Shape& rows, const Steps& steps) const;
     /// Of each feature of x, [..., examples, features], over those examples that `present` marks.
     static Moments moments_of(Var x, Var present);
-    /// Up to which step there are running statistics.
-    std::int64_t steps_reached() const;
-    /// The running mean and variance of `count` steps, [count, features].
-    Moments running_moments(Tape& tape, std::int64_t count);
+    /// The row of the running statistics that stands for `step`.
+    std::int64_t row_of(std::int64_t step) const;
+    /// The running mean and variance of all of `steps`, [steps.count(), features].
+    Moments running_moments(Tape& tape, const Steps& steps);
     /// scale / sqrt(variance + epsilon), but for features that hardly vary.
     Var factor(Var variance);
     Var apply(Var x, Var mean, Var factor);

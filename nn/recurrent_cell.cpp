@@ -25,8 +25,9 @@ Tensor initial_weight(const std::string& name, std::int64_t rows, std::int64_t c
 
 } // namespace
 
-Steps::Steps(Tape& tape, std::int64_t count, std::int64_t examples, const Tensor& mask, Dtype dtype)
-    : count_(count), examples_(examples), present_(static_cast<std::size_t>(count), examples) {
+Steps::Steps(Tape& tape, std::int64_t count, std::int64_t examples, const Tensor& mask, Dtype dtype, std::int64_t first)
+    : first_(first), count_(count), examples_(examples), present_(static_cast<std::size_t>(count), examples) {
+    if (first < 0) throw ValueError(fmt::format("Steps: the first step must not be negative, got {}", first));
     if (mask.empty()) return;
     mask_ = reshape(tape.constant(mask.as(dtype)), {count * examples, 1});
     for (std::int64_t step = 0; step < count; ++step) {
@@ -47,6 +48,9 @@ RecurrentCell::RecurrentCell(std::string name, std::int64_t inputs, std::int64_t
     bias_hh_.emplace(uniform({gates * hidden}, -bound, bound, random));
 }
 
+RecurrentCell::RecurrentCell(std::string name, Tensor weight_ih, Tensor weight_hh)
+    : name_(std::move(name)), weight_ih_(std::move(weight_ih)), weight_hh_(std::move(weight_hh)) {}
+
 RecurrentState RecurrentCell::step(Var x, const RecurrentState& state, Where where) {
     const Shape& shape = x.shape();
     if (shape.size() != 2 || shape[1] != inputs())
@@ -62,7 +66,7 @@ RecurrentState RecurrentCell::step(Var x, const RecurrentState& state, Where whe
             return part ? part : tape.full(required, 0, x.dtype());
         };
         RecurrentState initial{given(state.h), has_cell_state() ? given(state.c) : Var()};
-        result = unroll(x, initial, Steps(tape, 1, shape[0], {}, x.dtype())).last;
+        result = unroll(x, initial, Steps(tape, 1, shape[0], {}, x.dtype(), state.step)).last;
     });
     return result;
 }
@@ -97,6 +101,7 @@ Unrolled RecurrentCell::each_step(
         state = next;
     }
     unrolled.last = state;
+    unrolled.last.step = steps.first() + steps.count();
     return unrolled;
 }
 
@@ -108,7 +113,7 @@ void RecurrentCell::visit(Visitor& visitor) {
 }
 
 std::string RecurrentCell::describe() const {
-    return fmt::format("{}({} -> {}{})", name_, inputs(), hidden(), has_bias() ? "" : ", no bias");
+    return fmt::format("{}({} -> {}{})", name_, inputs(), hidden(), remarks());
 }
 
 } // namespace cotape::nn

@@ -253,6 +253,47 @@ TEST_SUITE("nn") {
         CHECK(distance(net(first).value(), elements_of(slice(tape.constant(together), 1, 0, 1).value())) < 1e-6);
     }
 
+    TEST_CASE("step by step, or in parts, a batch-normalised LSTM computes and proposes what it does at once") {
+        for (bool training : {true, false}) {
+            nn::BatchNormLSTM at_once = make_net(), by_hand = make_net(), in_parts = make_net();
+            Tensor x = scattered({6, 5, inputs}); // two steps more than it tells apart
+            Tape tape, steps, parts;
+            std::vector<Operand> h;
+            std::vector<Var> halves;
+            nn::RecurrentState state, rest;
+            for (nn::BatchNormLSTM* net : {&at_once, &by_hand, &in_parts}) {
+                train_once(*net, scattered({4, 5, inputs}, 1));
+                net->set_training(training);
+            }
+            Tensor y = at_once(tape.constant(x)).value();
+            for (std::int64_t step = 0; step < 6; ++step) {
+                CHECK(state.step == step);
+                state = by_hand[0].step(steps.constant(x.part(step * 5 * inputs, {5, inputs})), state);
+                h.emplace_back(state.h);
+            }
+            for (std::int64_t begin : {0, 3}) {
+                Var half = slice(parts.constant(x), 0, begin, begin + 3);
+                auto [outputs, after] = in_parts.unroll(half, {.initial = rest});
+                halves.push_back(outputs);
+                rest = after;
+            }
+            CHECK(distance(stack(h).value(), elements_of(y)) < 1e-6);
+            CHECK(distance(concatenate({halves[0], halves[1]}, 0).value(), elements_of(y)) < 1e-6);
+            for (Tape* each : {&tape, &steps, &parts}) commit(*each);
+            for (nn::BatchNormLSTM* net : {&by_hand, &in_parts})
+                for (std::size_t i = 0; i < net->statistics().size(); ++i)
+                    CHECK(distance(net->statistics()[i].state.value(),
+                                   elements_of(at_once.statistics()[i].state.value())) < 1e-6);
+        }
+    }
+
+    TEST_CASE("the step that a state counts is not negative") {
+        nn::BatchNormLSTM net = make_net();
+        Tape tape;
+        CHECK_THROWS_WITH_AS(net[0].step(tape.constant(scattered({5, inputs})), {.step = -1}),
+                             "Steps: the first step must not be negative, got -1", ValueError);
+    }
+
     TEST_CASE("a batch-normalised LSTM refuses a batch of one in training, and nothing is recorded or proposed") {
         nn::BatchNormLSTM net = make_net();
         Tape tape;

@@ -203,7 +203,8 @@ TEST_SUITE("nn") {
         wrapped.evaluate();
         check_refused(wrapped, scattered({8, 4}),
                       std::string("1.norm") + norm_text +
-                          "), must follow a Linear or a convolution in a Sequential, got another place");
+                          "), must follow a Linear or a convolution in a Sequential, or be part of a BatchNormLSTM, "
+                          "got another place");
     }
 
     TEST_CASE("folding refuses a layer that is shared, as a part or by its weight") {

@@ -132,6 +132,27 @@ TEST_SUITE("nn") {
             }
     }
 
+    TEST_CASE("evaluation normalises steps before any that training reached, and between them, with the nearest known") {
+        nn::RecurrentBatchNorm layer(features, count + 1, {.momentum = 1});
+        Tensor x = scattered({count + 1, examples, features});
+        Tensor mask = Tensor::make<float>({count + 1, examples}, [](std::span<float> present) {
+            for (std::size_t i = 0; i < present.size(); ++i) present[i] = i / examples == 1 || i / examples == 3;
+        });
+        Tape training;
+        nn::Steps steps(training, count + 1, examples, mask, Dtype::float32);
+        layer.normalize(reshape(training.constant(x), {(count + 1) * examples, features}), steps);
+        commit(training);
+        layer.evaluate();
+        Tape tape;
+        Tensor y = layer(tape.constant(x)).value();
+        const std::vector<std::int64_t> all(examples, count + 1);
+        for (std::int64_t step = 0; step <= count; ++step) {
+            PlainBatchNorm from = plain_step(x, step < 3 ? 1 : 3, all);
+            PlainBatchNorm plain(at_step(x, step, all), from.mean, from.sample_variance, {0.1, 0.1}, {0, 0}, 1e-5);
+            CHECK(distance(at_step(y, step, all), plain.y) < 1e-6);
+        }
+    }
+
     TEST_CASE("statistics shared by all steps are those of a BatchNorm1d that sees each step as a batch") {
         nn::RecurrentBatchNorm layer(features, count, {.initial_scale = 1, .shared = true});
         nn::BatchNorm1d plain(features);
