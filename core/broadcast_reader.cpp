@@ -43,6 +43,14 @@ std::int64_t BroadcastReader::locate(std::int64_t position) {
     return offset + position * axes_[0].stride;
 }
 
+bool BroadcastReader::repeats(std::int64_t count) const {
+    const Axis& inner = axes_.back();
+    if (inner.stride == 0) return index_.back() + count <= inner.extent;
+    if (axes_.size() == 1 || index_.back() != 0) return false;
+    std::size_t outer = axes_.size() - 2;
+    return index_[outer] * inner.extent + count <= axes_[outer].extent * inner.extent;
+}
+
 void BroadcastReader::reserve(std::int64_t count) {
     std::size_t bytes = axes_.empty() ? 0 : static_cast<std::size_t>(count) * element_size_;
     if (buffer_.size() < bytes) buffer_.resize(bytes);
@@ -51,18 +59,18 @@ void BroadcastReader::reserve(std::int64_t count) {
 const void* BroadcastReader::read(std::int64_t begin, std::int64_t count) {
     if (axes_.empty()) return elements_ + static_cast<std::size_t>(begin) * element_size_;
     std::int64_t offset = locate(begin);
-    bool within_run = index_.back() + count <= axes_.back().extent,
-         one_element = within_run && axes_.back().stride == 0;
-    if (within_run && !one_element) return elements_ + static_cast<std::size_t>(offset) * element_size_;
+    bool within_run = index_.back() + count <= axes_.back().extent;
+    if (within_run && axes_.back().stride != 0) return elements_ + static_cast<std::size_t>(offset) * element_size_;
 
-    std::int64_t source = one_element ? offset : begin % period_;
-    if (held_.one_element == one_element && held_.begin == source && held_.count >= count) return buffer_.data();
+    bool repeated = repeats(count);
+    std::int64_t source = repeated ? offset : begin % period_;
+    if (held_.repeats == repeated && held_.begin == source && held_.count >= count) return buffer_.data();
     reserve(count);
     if (element_size_ == 4)
         expand<std::uint32_t>(offset, count);
     else
         expand<std::uint64_t>(offset, count);
-    held_ = {one_element, source, count};
+    held_ = {repeated, source, count};
     return buffer_.data();
 }
 

@@ -30,6 +30,9 @@ class BroadcastReader {
     /// Where the element at a position of the broadcast shape is in the tensor; `index_` becomes its index along each
     /// axis.
     std::int64_t locate(std::int64_t position);
+    /// Whether the `count` elements from the one that was located on are one element again and again, or all of the
+    /// innermost axis.
+    bool repeats(std::int64_t count) const;
     template <class Bits>
     void expand(std::int64_t offset, std::int64_t count);
 
@@ -46,10 +49,10 @@ class BroadcastReader {
     /// After how many elements the pattern repeats.
     std::int64_t period_ = 0;
     std::vector<std::byte> buffer_;
-    /// What the buffer holds: `count` times the element at `begin` of the tensor, or else a part of the pattern, from
-    /// `begin` within the period on.
+    /// What the buffer holds: `count` elements, of repetitions of the tensor's elements from `begin` on, all of the
+    /// innermost axis or one; or else a part of the pattern, from `begin` within the period on.
     struct {
-        bool one_element = false;
+        bool repeats = false;
         std::int64_t begin = -1;
         std::int64_t count = 0;
     } held_;

@@ -20,6 +20,8 @@ FoldWalk::FoldWalk(const GroupFold& fold, const Shape& space) : fold_(&fold) {
     }
     if (axes_.empty()) axes_.push_back({1, 1, true});
     outputs_ = outputs;
+    for (const Axis& axis : axes_)
+        if (&axis != &axes_.back() || axis.reduced) block_ *= std::max<std::int64_t>(1, axis.extent);
 }
 
 void FoldWalk::start(double* states, std::int64_t chunks) const {
@@ -42,7 +44,11 @@ void FoldWalk::take(const std::byte* elements, std::int64_t begin, std::int64_t 
         if (inner.reduced) {
             fold_->kernel->take_run(elements, dtype, length, state + output, outputs_);
         } else {
-            std::int64_t rows = within == 0 && axes_.size() == 2 ? std::max<std::int64_t>(1, count / length) : 1;
+            std::int64_t rows = 1;
+            if (within == 0 && axes_.size() > 1) { // as many as go into the same outputs
+                std::int64_t left = axes_[1].extent - begin / inner.extent % axes_[1].extent;
+                rows = std::clamp<std::int64_t>(count / length, 1, left);
+            }
             fold_->kernel->take_rows(elements, dtype, {rows, length, length}, state + output + within, outputs_);
             length *= rows;
         }

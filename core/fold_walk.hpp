@@ -16,6 +16,9 @@ class FoldWalk {
     /// Whether a run goes into neighbouring outputs, and so does each that follows it in the space into the same ones.
     bool folds_rows() const { return !axes_[0].reduced && axes_.size() <= 2; }
     bool run_is_reduced() const { return axes_[0].reduced; }
+    /// How many consecutive elements at a time share no output with any others: all, where the outermost axis is
+    /// reduced.
+    std::int64_t block() const { return block_; }
 
     /// Makes the states of `chunks` chunks ready.
     void start(double* states, std::int64_t chunks) const;
@@ -37,7 +40,7 @@ class FoldWalk {
     };
     const GroupFold* fold_;
     SmallVector<Axis, 4> axes_; // innermost first
-    std::int64_t outputs_ = 1, reduced_count_ = 1;
+    std::int64_t outputs_ = 1, reduced_count_ = 1, block_ = 1;
 };
 
 } // namespace cotape

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <exception>
+#include <numeric>
 #include <optional>
+
+#include <omp.h>
 
 #include <cotape/core/broadcast_reader.hpp>
 #include <cotape/core/buffer_pool.hpp>
@@ -11,12 +14,17 @@
 namespace cotape {
 namespace {
 
-/// Tiles that folds take in at a time: their state is read and written once for so many rows.
-constexpr std::int64_t tiles_of_visit = 8;
+/// Elements of tiles that folds take in at a time: their state is read and written once for so many rows.
+constexpr std::int64_t elements_of_visit = 8 * longest_tile;
 constexpr std::int64_t least_chunk = 32 * 1024;
 constexpr std::int64_t most_chunks = 32;
 /// Rows that each chunk folds at least, lest joining the folds cost as much as folding.
 constexpr std::int64_t least_rows = 64;
+/// Blocks that share no outputs become chunks where there are so many of them, or where they are small.
+constexpr std::int64_t least_blocks = 8;
+/// Rows of so many columns are cut into columns.
+constexpr std::int64_t least_columns = 512;
+constexpr std::int64_t columns_of_cache_line = 16;
 
 /// One run of a group over its whole space.
 class GroupRun {
@@ -24,11 +32,10 @@ class GroupRun {
     GroupRun(Tape& tape, const Group& group, bool recycles)
         : tape_(tape), group_(group), element_size_(size_of(group.space.dtype)),
           count_(element_count(group.space.shape)) {
-        std::int64_t row = 1, run = count_;
+        std::int64_t run = count_;
         for (const GroupFold& fold : group.folds) {
             if (includer_of(fold)) continue;
             walks_.emplace_back(fold, group.space.shape);
-            if (!walks_.back().run_is_reduced()) row = std::max(row, walks_.back().run());
             run = std::min(run, walks_.back().run());
         }
         for (const GroupLoad& load : group.loads)
@@ -45,18 +52,12 @@ class GroupRun {
         else // equal parts of a run
             tile_ = (run_ / extent_ - 1) / ((run_ + longest_tile - 1) / longest_tile) * extent_ + extent_;
         tile_ = std::max<std::int64_t>(1, std::min(tile_, count_));
-        by_columns_ = run_ > tile_ && std::ranges::all_of(walks_, [&](const FoldWalk& walk) {
-            return walk.folds_rows() && walk.run() == run_;
-        }) && !walks_.empty();
-        if (!walks_.empty()) visit_ = tiles_of_visit;
-        std::int64_t wanted = std::max({least_chunk, (count_ + most_chunks - 1) / most_chunks, least_rows * row});
-        if (row == 1) row = tile_;
-        chunk_ = (wanted + row - 1) / row * row;
-        chunks_ = std::max<std::int64_t>(1, (count_ + chunk_ - 1) / chunk_);
+        cut_into_chunks();
+        if (!walks_.empty()) visit_ = std::max<std::int64_t>(1, elements_of_visit / tile_);
         for (const FoldWalk& walk : walks_) {
-            std::size_t size = walk.state_size() * static_cast<std::size_t>(chunks_);
+            std::size_t size = walk.state_size() * static_cast<std::size_t>(states_of(walk));
             states_.push_back(allocate_buffer(size * sizeof(double)));
-            walk.start(state_of(states_.size() - 1), chunks_);
+            walk.start(state_of(states_.size() - 1), states_of(walk));
         }
     }
 
@@ -83,7 +84,7 @@ class GroupRun {
         std::size_t next = 0;
         for (const GroupStep& step : group_.steps)
             if (step.store >= 0) tape_.set_computed(step.store, std::move(stored_[next++]).freeze());
-        for (std::size_t i = 0; i < walks_.size(); ++i) walks_[i].join(state_of(i), chunks_);
+        for (std::size_t i = 0; i < walks_.size(); ++i) walks_[i].join(state_of(i), states_of(walks_[i]));
         for (const GroupFold& fold : group_.folds) {
             const GroupFold* includer = includer_of(fold);
             std::size_t i = 0;
@@ -93,6 +94,41 @@ class GroupRun {
     }
 
   private:
+    /// Each output is folded within one chunk where that can be: chunks are then columns of a tile's width, as many as
+    /// threads like, or whole blocks. Otherwise they are of a size that depends on the space alone.
+    void cut_into_chunks() {
+        by_columns_ = run_ >= least_columns && !walks_.empty() &&
+                      std::ranges::all_of(walks_, [&](const FoldWalk& walk) {
+                          return walk.folds_rows() && walk.run() == run_;
+                      });
+        if (by_columns_) {
+            std::int64_t parts = count_ >= 2 * least_chunk ? omp_get_max_threads() : 1;
+            std::int64_t unit = std::lcm(extent_, columns_of_cache_line);
+            std::int64_t width = ((run_ + parts - 1) / parts + unit - 1) / unit * unit;
+            tile_ = std::min(tile_, width);
+            chunks_ = (run_ + tile_ - 1) / tile_;
+            return;
+        }
+        std::int64_t least = std::max(least_chunk, (count_ + most_chunks - 1) / most_chunks), unit = 1;
+        std::int64_t wanted = least;
+        for (const FoldWalk& walk : walks_) {
+            if (walk.block() <= least || count_ / walk.block() >= least_blocks) {
+                unit = std::max(unit, walk.block());
+            } else if (!walk.run_is_reduced()) {
+                unit = std::max(unit, walk.run());
+                wanted = std::max(wanted, least_rows * walk.run());
+            }
+        }
+        if (unit == 1) unit = tile_;
+        chunk_ = (wanted + unit - 1) / unit * unit;
+        chunks_ = std::max<std::int64_t>(1, (count_ + chunk_ - 1) / chunk_);
+    }
+
+    /// How many states a fold needs: one for each chunk, unless no two chunks have elements of one output.
+    std::int64_t states_of(const FoldWalk& walk) const {
+        return by_columns_ || chunk_ % walk.block() == 0 ? 1 : chunks_;
+    }
+
     /// What one thread needs: readers and scratch of its own, and the table of where each operand's tile is.
     class Worker {
       public:
@@ -119,9 +155,9 @@ class GroupRun {
         }
 
         void run(std::int64_t chunk) {
+            if (run_.by_columns_) return run_column(chunk * run_.tile_);
             std::int64_t end = std::min(run_.count_, (chunk + 1) * run_.chunk_);
-            for (std::int64_t begin = chunk * run_.chunk_; begin < end;)
-                begin += run_.by_columns_ ? visit_rows(begin, end, chunk) : visit_run(begin, end, chunk);
+            for (std::int64_t begin = chunk * run_.chunk_; begin < end;) begin += visit_run(begin, end, chunk);
         }
 
       private:
@@ -138,21 +174,20 @@ class GroupRun {
             return end - begin;
         }
 
-        /// Tiles of a few rows that are longer than a tile, column by column.
-        std::int64_t visit_rows(std::int64_t begin, std::int64_t end, std::int64_t chunk) {
-            std::int64_t rows = std::min(run_.visit_, (end - begin) / run_.run_);
-            for (std::int64_t column = 0; column < run_.run_; column += run_.tile_) {
-                std::int64_t width = std::min(run_.tile_, run_.run_ - column);
+        /// All rows from one column on, as far as a tile goes, a few rows at a time.
+        void run_column(std::int64_t column) {
+            std::int64_t width = std::min(run_.tile_, run_.run_ - column), rows = 0;
+            for (std::int64_t begin = column; begin < run_.count_; begin += rows * run_.run_) {
+                rows = std::min(run_.visit_, (run_.count_ - begin + run_.run_ - 1) / run_.run_);
                 for (std::int64_t row = 0; row < rows; ++row)
-                    run_tile(begin + row * run_.run_ + column, width, row * run_.tile_);
+                    run_tile(begin + row * run_.run_, width, row * run_.tile_);
                 for (std::size_t i = 0; i < run_.walks_.size(); ++i) {
                     std::size_t operand = static_cast<std::size_t>(run_.walks_[i].fold().operand);
                     bool in_scratch = std::ranges::find(kept_, operand, &Kept::operand) != kept_.end();
                     run_.walks_[i].take_rows(folded_[i], {rows, width, in_scratch ? run_.tile_ : run_.run_}, column,
-                                             run_.group_.space.dtype, run_.state_of(i, chunk));
+                                             run_.group_.space.dtype, run_.state_of(i));
                 }
             }
-            return rows * run_.run_;
         }
 
         /// Runs all steps for one tile, which is at `within` of what is visited.
@@ -229,6 +264,7 @@ class GroupRun {
     }
 
     double* state_of(std::size_t walk, std::int64_t chunk = 0) const {
+        if (states_of(walks_[walk]) == 1) chunk = 0;
         return reinterpret_cast<double*>(states_[walk].get()) +
                static_cast<std::size_t>(chunk) * walks_[walk].state_size();
     }
@@ -242,6 +278,7 @@ class GroupRun {
     std::int64_t extent_ = 1;
     /// How many tiles folds take in at a time: of as many rows, or else consecutive ones.
     std::int64_t visit_ = 1;
+    /// Whether chunks are columns, of a tile's width, of all rows; else they are of consecutive elements.
     bool by_columns_ = false;
     std::vector<const std::byte*> loaded_;
     std::vector<MutableTensor> stored_;

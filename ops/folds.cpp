@@ -49,6 +49,9 @@ template <bool shifted, bool squared, class T>
 void add_rows(const T* x, const FoldRows& rows, Sums sums) {
     run_vectorized([&]() __attribute__((always_inline)) {
         std::int64_t row = 0;
+        for (; row + 8 <= rows.count; row += 8)
+            add_rows_at_once<8, shifted, squared>(x + row * rows.distance, rows.distance, rows.width, sums.sum,
+                                                  sums.shift, sums.squares);
         for (; row + 4 <= rows.count; row += 4)
             add_rows_at_once<4, shifted, squared>(x + row * rows.distance, rows.distance, rows.width, sums.sum,
                                                   sums.shift, sums.squares);

@@ -37,9 +37,10 @@ double largest_difference(const Tensor& a, const Tensor& b) {
 
 TEST_SUITE("ops") {
     TEST_CASE("sums, means, variances and extrema of long rows and of many agree fused and plain") {
-        for (Shape shape :
-             {Shape{300, 3000}, Shape{3000, 300}, Shape{70, 5, 1700}, Shape{40, 7, 9, 100}, Shape{200001}})
-            for (Dtype dtype : {Dtype::float32, Dtype::float64}) {
+        for (Shape shape : {Shape{300, 3000}, Shape{3000, 300}, Shape{70, 5, 1700}, Shape{40, 7, 9, 100},
+                            Shape{12, 70, 600}, Shape{3, 200, 700}, Shape{200001}})
+            for (auto [dtype, together] :
+                 {std::pair{Dtype::float32, true}, {Dtype::float32, false}, {Dtype::float64, true}}) {
                 std::vector<Tensor> values[2];
                 for (Evaluator evaluator : {Evaluator::plain, Evaluator::fused}) {
                     std::mt19937 random(3);
@@ -51,9 +52,11 @@ TEST_SUITE("ops") {
                     std::vector<Var> outputs;
                     std::vector<Shape> all_axes{{0}, {-1}};
                     if (shape.size() > 2) all_axes.insert(all_axes.end(), {{1}, {0, 2}, {0, 1}});
-                    for (const Shape& axes : all_axes)
+                    for (const Shape& axes : all_axes) {
                         outputs.insert(outputs.end(), {sum(y, axes), mean(y, axes), variance(y, axes), mean(x, axes),
                                                        max(y, axes), min(y, axes), logsumexp(y, axes)});
+                        if (!together) evaluate(outputs, Keep::requested); // groups of folds over the same axes
+                    }
                     outputs.push_back(softmax(y, -1));
                     evaluate(outputs, Keep::requested);
                     for (Var output : outputs) values[evaluator == Evaluator::fused].push_back(output.value());
@@ -61,6 +64,7 @@ TEST_SUITE("ops") {
                 for (std::size_t i = 0; i < values[0].size(); ++i) {
                     CAPTURE(i);
                     CAPTURE(to_string(shape));
+                    CAPTURE(together);
                     REQUIRE(values[0][i].type() == values[1][i].type());
                     // Both sum in double, in another order: float32 results differ by one rounding at most, and float64
                     // ones by that of up to 200,001 terms.
@@ -91,22 +95,29 @@ TEST_SUITE("ops") {
     }
 
     TEST_CASE("the results of a group do not depend on the number of threads") {
-        std::vector<Tensor> values[2];
-        for (int threads : {1, 2}) {
-            omp_set_num_threads(threads);
-            Tape tape({.evaluator = Evaluator::fused});
-            Var x = tape.variable(Tensor::make<float>({400, 700}, [](std::span<float> elements) {
-                for (std::size_t i = 0; i < elements.size(); ++i)
-                    elements[i] = static_cast<float>(i * 7919 % 1009) / 500 - 1;
-            }));
-            Var y = (x - batch_mean(x)) * rsqrt(batch_variance(x) + 0.1);
-            std::vector<Var> outputs{y, gradient(sum(tanh(y) * x), x), softmax(y, -1)};
-            evaluate(outputs, Keep::requested);
-            for (Var output : outputs) values[threads - 1].push_back(output.value());
+        for (const auto& [shape, axes] : {std::pair{Shape{400, 700}, Shape{0}}, {Shape{4000, 70}, Shape{0}},
+                                          {Shape{12, 60, 700}, Shape{1}}, {Shape{64, 33, 110}, Shape{0, 2}}}) {
+            std::vector<Tensor> values[3];
+            for (int threads : {1, 2, 3}) {
+                omp_set_num_threads(threads);
+                Tape tape({.evaluator = Evaluator::fused});
+                Var x = tape.variable(Tensor::make<float>(shape, [](std::span<float> elements) {
+                    for (std::size_t i = 0; i < elements.size(); ++i)
+                        elements[i] = static_cast<float>(i * 7919 % 1009) / 500 - 1;
+                }));
+                ReduceOptions keep{.keep_dims = true};
+                Var y = (x - mean(x, axes, keep)) * rsqrt(variance(x, axes, keep) + 0.1);
+                std::vector<Var> outputs{y, gradient(sum(tanh(y) * x), x), softmax(y, -1)};
+                evaluate(outputs, Keep::requested);
+                for (Var output : outputs) values[threads - 1].push_back(output.value());
+            }
+            omp_set_num_threads(omp_get_num_procs());
+            for (const std::vector<Tensor>& others : {values[1], values[2]})
+                for (std::size_t i = 0; i < others.size(); ++i) {
+                    CAPTURE(to_string(shape));
+                    CHECK(std::memcmp(values[0][i].bytes_begin(), others[i].bytes_begin(), others[i].bytes()) == 0);
+                }
         }
-        omp_set_num_threads(omp_get_num_procs());
-        for (std::size_t i = 0; i < values[0].size(); ++i)
-            CHECK(std::memcmp(values[0][i].bytes_begin(), values[1][i].bytes_begin(), values[0][i].bytes()) == 0);
     }
 
     TEST_CASE("a plan is not taken for another op that has come to lie at the same address") {
