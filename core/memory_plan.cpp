@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -82,6 +83,11 @@ class Walk {
 
     void take(const PlanUnit& unit) {
         MemoryPlan::Step step{};
+        std::set<NodeId> read;
+        bool is_view = unit.group < 0 && tape_.node(unit.node).op->kind == OpKind::view;
+        for_each_read(plan_, unit, tape_, [&](NodeId id) {
+            if (!is_view && read.insert(id).second) step.read += bytes_of(tape_.node(id).type);
+        });
         std::size_t count = 0;
         for_each_write(plan_, unit, [&](NodeId id, const GroupStep* stored) {
             const Node& node = tape_.node(id);
@@ -156,12 +162,12 @@ std::string MemoryPlan::to_string() const {
             rest += alive_at_peak[i].bytes;
     if (alive_at_peak.size() > listed)
         text += fmt::format("{:>12}  in {} more\n", readable(rest), alive_at_peak.size() - listed);
-    text +=
-        fmt::format("{:>5} {:>12} {:>12} {:>12} {:>12}  {}\n", "step", "held", "written", "in place", "freed", "what");
+    constexpr auto* row = "{:>5} {:>12} {:>12} {:>12} {:>12} {:>12}  {}\n";
+    text += fmt::format(row, "step", "held", "read", "written", "in place", "freed", "what");
     for (std::size_t i = 0; i < steps.size(); ++i)
-        text += fmt::format("{:>5} {:>12} {:>12} {:>12} {:>12}  {}, {}\n", i + 1, readable(steps[i].bytes),
-                            readable(steps[i].written), readable(steps[i].in_place), readable(steps[i].freed),
-                            steps[i].writes, steps[i].place);
+        text += fmt::format(row, i + 1, readable(steps[i].bytes), readable(steps[i].read), readable(steps[i].written),
+                            readable(steps[i].in_place), readable(steps[i].freed),
+                            fmt::format("{}, {}", steps[i].writes, steps[i].place));
     return text;
 }
 

@@ -25,6 +25,8 @@ struct MemoryPlan {
         std::string place;
         /// Held while it runs, what was there before the evaluation included.
         std::size_t bytes;
+        /// What it takes from memory: each value that it reads, once.
+        std::size_t read;
         /// Taken by what it puts into memory, and how much of that lies where an input lay that dies here.
         std::size_t written;
         std::size_t in_place;

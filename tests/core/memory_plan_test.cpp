@@ -167,13 +167,15 @@ TEST_SUITE("core") {
         REQUIRE(plan.steps.size() == 2);
         CHECK(plan.steps[0].writes == "matmul");
         CHECK(plan.steps[0].place == "memory_plan_test.cpp:" + std::to_string(y.node().where.line()) + " in hidden");
+        CHECK(plan.steps[0].read == matrix); // twice the same
+        CHECK(plan.steps[1].read == matrix);
         CHECK(plan.steps[1].freed == matrix);
         REQUIRE(plan.alive_at_peak.size() == 3);
         CHECK(plan.alive_at_peak[0].description.starts_with("variable float32 [512, 512], memory_plan_test.cpp:"));
         std::string text = plan.to_string();
         CHECK(text.starts_with("peak 2.00 MiB in step 2 of 2; 1.00 MiB were there before the first\n"));
         CHECK(text.find("    1.00 MiB  matmul float32 [512, 512], memory_plan_test.cpp:") != std::string::npos);
-        CHECK(text.find("    2     2.00 MiB         64 B          0 B     1.00 MiB  sum, memory_plan_test.cpp:") !=
+        CHECK(text.find("    2     2.00 MiB     1.00 MiB         64 B          0 B     1.00 MiB  sum, memory_plan_test.cpp:") !=
               std::string::npos);
         tape.clear();
         CHECK_THROWS_AS(tape.memory_plan(), TapeError);
