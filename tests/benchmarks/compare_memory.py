@@ -9,21 +9,17 @@ CPU allocator. What the libraries under both take for themselves is in neither.
 """
 
 import argparse
-import pathlib
 import subprocess
 
-from compare_pytorch import HERE, ROOT, python_with_pytorch
+from compare_pytorch import HERE, add_program_options, find_programs
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--works", metavar="NAME,NAME,...", help="default: all of them")
-    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build", metavar="DIR", help="Cotape's build folder")
-    parser.add_argument("--environment", type=pathlib.Path, metavar="DIR",
-                        help="virtual environment with PyTorch, made where it is missing (default: BUILD/pytorch-venv)")
+    add_program_options(parser)
     arguments = parser.parse_args()
-    step_times = arguments.build / "tests" / "benchmarks" / "step_times"
-    python = python_with_pytorch(arguments.environment or arguments.build / "pytorch-venv", "torch", "")
+    step_times, python = find_programs(arguments)
 
     def output_of(*command):
         return subprocess.run([str(word) for word in command], capture_output=True, text=True, check=True).stdout

@@ -23,8 +23,8 @@ import sys
 import time
 import venv
 
-# Works of ours, and what each is compared with: batch norm as composed with hand-written loops, the batch-normalised LSTM
-# with the plain one, the matrix products of a step alone with all of the step.
+# Works of ours, and what each is compared with: batch norm as composed with hand-written loops, the batch-normalised
+# LSTM with the plain one, the matrix products of a step alone with all of the step.
 PAIRS = [
     ("batchnorm2d_relu", "batchnorm2d_relu_by_hand"),
     ("bn_lstm", "lstm"),
@@ -41,14 +41,30 @@ def parse_arguments():
     parser.add_argument("--threads", default="1,2", metavar="N,N,...", help="numbers of threads (default: 1,2)")
     parser.add_argument("--works", metavar="NAME,NAME,...", help="default: all of them")
     parser.add_argument("--seconds", type=float, default=4, help="time to spend on each row (default: 4)")
-    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build", metavar="DIR", help="Cotape's build folder")
+    add_program_options(parser)
+    return parser.parse_args()
+
+
+def add_program_options(parser):
+    """Where the two programs are, or come from."""
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build", metavar="DIR",
+                        help="Cotape's build folder")
     parser.add_argument("--environment", type=pathlib.Path, metavar="DIR",
                         help="virtual environment with PyTorch, made where it is missing (default: BUILD/pytorch-venv)")
     parser.add_argument("--requirement", default="torch", metavar="PACKAGE",
                         help="what pip installs, for a certain version: torch==2.8.0")
     parser.add_argument("--pip-options", default="", metavar="OPTIONS",
                         help="more options for pip install: an index with builds for CPUs alone, for example")
-    return parser.parse_args()
+
+
+def find_programs(arguments):
+    """The program that times Cotape, and a Python interpreter with PyTorch."""
+    step_times = arguments.build / "tests" / "benchmarks" / "step_times"
+    if not step_times.exists():
+        sys.exit(f"{os.path.basename(sys.argv[0])}: {step_times} is missing; "
+                 f"meson compile -C {arguments.build} builds it")
+    environment = arguments.environment or arguments.build / "pytorch-venv"
+    return step_times, python_with_pytorch(environment, arguments.requirement, arguments.pip_options)
 
 
 def python_with_pytorch(folder, requirement, pip_options):
@@ -59,7 +75,8 @@ def python_with_pytorch(folder, requirement, pip_options):
         venv.create(folder, with_pip=True)
     if subprocess.run([python, "-c", "import torch"], stderr=subprocess.DEVNULL).returncode:
         print("Installing PyTorch there", flush=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", requirement, "numpy", *pip_options.split()], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", requirement, "numpy", *pip_options.split()],
+                       check=True)
     return python
 
 
@@ -109,12 +126,7 @@ def compare(workers, seconds):
 
 def main():
     arguments = parse_arguments()
-    step_times = arguments.build / "tests" / "benchmarks" / "step_times"
-    if not step_times.exists():
-        sys.exit(f"compare_pytorch.py: {step_times} is missing; meson compile -C {arguments.build} builds it")
-    environment = arguments.environment or arguments.build / "pytorch-venv"
-    python = python_with_pytorch(environment, arguments.requirement, arguments.pip_options)
-
+    step_times, python = find_programs(arguments)
     listed = subprocess.run([step_times, "--list"], capture_output=True, text=True, check=True).stdout
     works = {name: (title, int(parts)) for name, title, parts in (line.split("\t") for line in listed.splitlines())}
     peers = subprocess.run([python, HERE / "pytorch_steps.py", "--list"], capture_output=True, text=True,
@@ -149,7 +161,8 @@ def main():
             ours_us, pytorch_us = compare(workers, arguments.seconds)
             rows.append({"work": name, "threads": threads, "ours_us": round(ours_us, 4),
                          "pytorch_us": round(pytorch_us, 4), "ratio": round(pytorch_us / ours_us, 3)})
-            print(f"{name:<18} {threads:>7} {ours_us:>10.2f} {pytorch_us:>11.2f} {pytorch_us / ours_us:>6.2f}", flush=True)
+            print(f"{name:<18} {threads:>7} {ours_us:>10.2f} {pytorch_us:>11.2f} {pytorch_us / ours_us:>6.2f}",
+                  flush=True)
         for name, against in [pair for pair in PAIRS if set(pair) <= set(chosen)]:
             work_us, against_us = compare([ours(name), ours(against)], arguments.seconds)
             rows.append({"work": name, "against": against, "threads": threads, "work_us": round(work_us, 4),

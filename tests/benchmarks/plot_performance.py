@@ -3,43 +3,33 @@
 
     meson compile -C build && chrt -r 1 tests/benchmarks/plot_performance.py
 
-Both of Cotape and of PyTorch, float32, one thread, taking turns; medians. Left: 784-512-256-10 with batch norm, SGD with
-momentum. Right: linear layers of width 32 with relu, batch 32, SGD. It prints the times as well.
+Both of Cotape and of PyTorch, float32, one thread, taking turns; medians. Left: 784-512-256-10 with batch norm, SGD
+with momentum. Right: linear layers of width 32 with relu, batch 32, SGD. It prints the times as well.
 """
 
 import argparse
 import math
-import pathlib
-import statistics
 
-from compare_pytorch import HERE, ROOT, Worker, python_with_pytorch
+from compare_pytorch import HERE, ROOT, Worker, add_program_options, compare, find_programs
 
 BATCHES = [1 << i for i in range(1, 11)]
 DEPTHS = [10, 30, 100, 300, 1000, 3000, 10000]
+SECONDS = 2
 COLOURS = {"Cotape": "#1f6fb4", "PyTorch": "#d1495b"}
 WIDTH, HEIGHT, LEFT, TOP = 360, 260, 70, 40
-
-
-def median_time(worker):
-    worker.run(1)
-    times = worker.run(3)
-    count = min(max(int(3e5 / statistics.median(times)), 3), 300)
-    return statistics.median(worker.run(count))
 
 
 def measure(step_times, python, kind, numbers):
     """The times in milliseconds, by who took them."""
     times = {name: [] for name in COLOURS}
     for number in numbers:
-        commands = {"Cotape": [step_times, "--work", f"{kind}:{number}", "--serve"],
-                    "PyTorch": [python, HERE / "pytorch_steps.py", f"{kind}:{number}", 1]}
-        for name, command in commands.items():
-            worker = Worker(command, 1)
-            if name == "PyTorch":
-                worker.read_line()
-            times[name].append(median_time(worker) / 1000)
-            worker.close()
-        print(f"{kind} {number}: " + ", ".join(f"{name} {values[-1]:.3f} ms" for name, values in times.items()), flush=True)
+        workers = [Worker([step_times, "--work", f"{kind}:{number}", "--serve"], 1, 1),
+                   Worker([python, HERE / "pytorch_steps.py", f"{kind}:{number}", 1], 1, 1)]
+        workers[1].read_line()
+        for values, microseconds in zip(times.values(), compare(workers, SECONDS)):
+            values.append(microseconds / 1000)
+        print(f"{kind} {number}: " + ", ".join(f"{name} {values[-1]:.3f} ms" for name, values in times.items()),
+              flush=True)
     return times
 
 
@@ -77,12 +67,9 @@ def panel(left, title, label, numbers, times):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build", metavar="DIR", help="Cotape's build folder")
-    parser.add_argument("--environment", type=pathlib.Path, metavar="DIR",
-                        help="virtual environment with PyTorch, made where it is missing (default: BUILD/pytorch-venv)")
+    add_program_options(parser)
     arguments = parser.parse_args()
-    step_times = arguments.build / "tests" / "benchmarks" / "step_times"
-    python = python_with_pytorch(arguments.environment or arguments.build / "pytorch-venv", "torch", "")
+    step_times, python = find_programs(arguments)
     second = LEFT + WIDTH + LEFT + 20
     lines = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {second + WIDTH + 20} {TOP + HEIGHT + 50}" '
              'font-family="sans-serif" font-size="12">', '<rect width="100%" height="100%" fill="white"/>']
