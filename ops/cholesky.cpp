@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include <cotape/core/dispatch.hpp>
 #include <cotape/core/error.hpp>
 #include <cotape/core/tape.hpp>
 #include <cotape/ops/arithmetic.hpp>
@@ -25,22 +24,14 @@ const Op cholesky_op{
     .type = square_type,
     .kernel =
         [](const Call& call, const Type& output, std::span<const Tensor> inputs) {
-            MutableTensor result(output);
-            std::int64_t count = element_count(batch_of(output.shape)), n = output.shape.back();
-            visit_floating(output.dtype, [&]<class T>(T) {
-                std::ranges::copy(inputs[0].elements<T>(), result.elements<T>().begin());
-                T* y = result.elements<T>().data();
-                for (std::int64_t i = 0; i < count; ++i, y += n * n) {
-                    if (std::int64_t minor = lapack::cholesky(y, n))
-                        throw ValueError(
-                            fmt::format("{}: needs positive definite matrices; the leading minor of order {} "
-                                        "of matrix {} of {} is not positive",
-                                        call.name(), minor, i, to_string(output.shape)));
-                    for (std::int64_t row = 0; row < n; ++row)
-                        std::fill(y + row * n + row + 1, y + (row + 1) * n, T(0));
-                }
+            std::int64_t n = output.shape.back();
+            return changed_matrices(inputs[0], [&]<class T>(T* y, std::int64_t i) {
+                if (std::int64_t minor = lapack::cholesky(y, n))
+                    throw ValueError(fmt::format("{}: needs positive definite matrices; the leading minor of order {} "
+                                                 "of matrix {} of {} is not positive",
+                                                 call.name(), minor, i, to_string(output.shape)));
+                for (std::int64_t row = 0; row < n; ++row) std::fill(y + row * n + row + 1, y + (row + 1) * n, T(0));
             });
-            return std::move(result).freeze();
         },
     // Murray 2016, "Differentiation of the Cholesky decomposition": L'^-1 phi(L' G) L^-1, where phi takes the lower
     // triangle with half the diagonal.

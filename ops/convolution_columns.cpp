@@ -9,8 +9,6 @@
 namespace cotape {
 namespace {
 
-constexpr std::int64_t elements_worth_threads = 16 * 1024;
-
 template <class T>
 class Scratch {
   public:

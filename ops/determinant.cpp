@@ -21,8 +21,8 @@ namespace {
 using Matrix = std::vector<double>;
 
 Type determinant_type(const Call& call) {
-    require_square(call);
-    return {batch_of(call.shape(0)), call.type(0).dtype};
+    Type type = square_type(call);
+    return {batch_of(type.shape), type.dtype};
 }
 
 /// A number for each matrix, from its factors.

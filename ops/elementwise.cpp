@@ -10,6 +10,7 @@
 #include <cotape/core/broadcast_reader.hpp>
 #include <cotape/core/node.hpp>
 #include <cotape/ops/broadcasting.hpp>
+#include <cotape/ops/floating_type.hpp>
 
 namespace cotape::detail {
 namespace {
@@ -23,9 +24,7 @@ constexpr std::int64_t parallel_size = 64 * 1024;
 Type elementwise_type(const Call& call, std::size_t operands) {
     if (call.inputs.size() != operands)
         throw ShapeError(fmt::format("{}: takes {} operands, got {}", call.name(), operands, call.inputs.size()));
-    Type type = call.type(0);
-    if (!is_floating(type.dtype))
-        throw DtypeError(fmt::format("{}: needs float32 or float64, got {}", call.name(), to_string(type.dtype)));
+    Type type = floating_type(call);
     for (std::size_t i = 1; i < call.inputs.size(); ++i) {
         if (call.type(i) == type) continue;
         if (call.type(i).dtype != type.dtype)

@@ -6,6 +6,7 @@
 
 #include <cotape/core/dispatch.hpp>
 #include <cotape/core/error.hpp>
+#include <cotape/ops/floating_type.hpp>
 
 namespace cotape {
 namespace {
@@ -57,9 +58,7 @@ const Op scatter_add_op{
         [](const Call& call) {
             require_indices(call, 1);
             const Shape &entries = call.shape(0), &indices = call.shape(1);
-            if (!is_floating(call.type(0).dtype))
-                throw DtypeError(fmt::format("scatter_add: needs float32 or float64, got {}",
-                                             to_string(call.type(0).dtype)));
+            require_floating(call.type(0).dtype, call.name());
             if (entries.size() < indices.size() || !std::equal(indices.begin(), indices.end(), entries.begin()))
                 throw ShapeError(fmt::format("scatter_add: entries {} do not begin with the shape of the indices {}",
                                              to_string(entries), to_string(indices)));

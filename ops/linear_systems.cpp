@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include <cotape/core/dispatch.hpp>
 #include <cotape/core/error.hpp>
 #include <cotape/core/tape.hpp>
 #include <cotape/ops/arithmetic.hpp>
@@ -27,34 +26,16 @@ lapack::Lu<T> factors_of(const Call& call, const Tensor& a, std::int64_t index) 
     return factors;
 }
 
-Type solve_type(const Call& call) {
-    require_square(call);
-    if (call.type(1).dtype != call.type(0).dtype)
-        throw DtypeError(fmt::format("solve: cannot combine {} with {}", to_string(call.type(0).dtype),
-                                     to_string(call.type(1).dtype)));
-    if (call.shape(1)[call.shape(1).size() - 2] != call.shape(0).back())
-        throw ShapeError(
-            fmt::format("solve: cannot solve with {} for {}", to_string(call.shape(0)), to_string(call.shape(1))));
-    return call.type(1);
-}
-
 Var record_solve(Var a, Var b, bool transpose_a);
 
 const Op solve_op{
     .name = "solve",
-    .type = solve_type,
+    .type = solution_type,
     .kernel =
         [](const Call& call, const Type& output, std::span<const Tensor> inputs) {
-            MutableTensor result(output);
-            std::int64_t count = element_count(batch_of(output.shape)), columns = output.shape.back();
-            std::int64_t size = columns * call.shape(0).back();
-            visit_floating(output.dtype, [&]<class T>(T) {
-                std::ranges::copy(inputs[1].elements<T>(), result.elements<T>().begin());
-                for (std::int64_t i = 0; i < count; ++i)
-                    factors_of<T>(call, inputs[0], i)
-                        .solve(result.elements<T>().data() + i * size, columns, call.attributes.flag("transpose_a"));
+            return changed_matrices(inputs[1], [&]<class T>(T* b, std::int64_t i) {
+                factors_of<T>(call, inputs[0], i).solve(b, output.shape.back(), call.attributes.flag("transpose_a"));
             });
-            return std::move(result).freeze();
         },
     .derivative =
         [](const Rule& rule) {
@@ -73,17 +54,12 @@ const Op inv_op{
     .type = square_type,
     .kernel =
         [](const Call& call, const Type& output, std::span<const Tensor> inputs) {
-            MutableTensor result(output);
-            std::int64_t count = element_count(batch_of(output.shape)), n = output.shape.back();
-            visit_floating(output.dtype, [&]<class T>(T) {
-                T* y = result.elements<T>().data();
-                std::fill_n(y, result.size(), T(0));
-                for (std::int64_t i = 0; i < count; ++i, y += n * n) {
-                    for (std::int64_t k = 0; k < n; ++k) y[k * n + k] = 1;
-                    factors_of<T>(call, inputs[0], i).solve(y, n, false);
-                }
+            std::int64_t n = output.shape.back();
+            return changed_matrices(inputs[0], [&]<class T>(T* y, std::int64_t i) {
+                std::fill_n(y, n * n, T(0));
+                for (std::int64_t k = 0; k < n; ++k) y[k * n + k] = 1;
+                factors_of<T>(call, inputs[0], i).solve(y, n, false);
             });
-            return std::move(result).freeze();
         },
     .derivative =
         [](const Rule& rule) {

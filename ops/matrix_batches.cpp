@@ -1,29 +1,30 @@
 #include <cotape/ops/matrix_batches.hpp>
 
-#include <numeric>
-
 #include <fmt/format.h>
 
 #include <cotape/core/error.hpp>
-#include <cotape/core/tape.hpp>
 #include <cotape/ops/broadcasting.hpp>
-#include <cotape/ops/shaping.hpp>
-#include <cotape/ops/triangular.hpp>
+#include <cotape/ops/floating_type.hpp>
 
 namespace cotape {
 
-void require_square(const Call& call, std::size_t input) {
-    const Type& type = call.type(input);
-    if (!is_floating(type.dtype))
-        throw DtypeError(fmt::format("{}: needs float32 or float64, got {}", call.name(), to_string(type.dtype)));
+Type square_type(const Call& call) {
+    Type type = floating_type(call);
     if (type.shape.size() < 2 || type.shape.back() != type.shape[type.shape.size() - 2])
         throw ShapeError(
             fmt::format("{}: needs square matrices [..., n, n], got {}", call.name(), to_string(type.shape)));
+    return type;
 }
 
-Type square_type(const Call& call) {
-    require_square(call);
-    return call.type(0);
+Type solution_type(const Call& call) {
+    const Type a = square_type(call), &b = call.type(1);
+    if (b.dtype != a.dtype)
+        throw DtypeError(
+            fmt::format("{}: cannot combine {} with {}", call.name(), to_string(a.dtype), to_string(b.dtype)));
+    if (b.shape[b.shape.size() - 2] != a.shape.back())
+        throw ShapeError(
+            fmt::format("{}: cannot solve with {} for {}", call.name(), to_string(a.shape), to_string(b.shape)));
+    return b;
 }
 
 Shape batch_of(const Shape& matrices) { return Shape(matrices.begin(), matrices.end() - 2); }
@@ -42,7 +43,5 @@ std::pair<Var, Var> with_common_batch(Operand a, Operand b, const std::string& o
     return {broadcast_to(a, matrices_shape(batch, of_a[of_a.size() - 2], of_a.back())),
             broadcast_to(b, matrices_shape(batch, of_b[of_b.size() - 2], of_b.back()))};
 }
-
-Var identity_like(Var a, std::int64_t n) { return tril(triu(a.tape().full({n, n}, 1, a.dtype()))); }
 
 } // namespace cotape

@@ -7,16 +7,11 @@
 
 #include <cotape/core/dispatch.hpp>
 #include <cotape/core/error.hpp>
+#include <cotape/ops/floating_type.hpp>
 #include <cotape/ops/pooling_kernel.hpp>
 
 namespace cotape {
 namespace {
-
-void require_floating(const Call& call) {
-    if (!is_floating(call.type(0).dtype))
-        throw DtypeError(fmt::format("{}: needs float32 or float64, got {}", call.name(),
-                                     to_string(call.type(0).dtype)));
-}
 
 /// Where a window lies that slides along an axis. `counts_padding` says what its size is.
 Pooling::Window window_of(const SlidingAxis& axis, std::int64_t output, bool counts_padding) {
@@ -65,7 +60,8 @@ void cover(const Call& call, const Shape& extents, Pooling& pooling) {
         if (size[i] < 1)
             throw ValueError(fmt::format("{}: output_size must be at least 1, got {}", call.name(), size[i]));
         if (size[i] > largest_output)
-            throw ValueError(fmt::format("{}: output_size must be at most {}, got {}", call.name(), largest_output, size[i]));
+            throw ValueError(fmt::format("{}: output_size must be at most {}, got {}", call.name(), largest_output,
+                                         size[i]));
         if (extents[i] < 1)
             throw ShapeError(fmt::format("{}: needs at least one element to pool, got extents {}", call.name(),
                                          to_string(extents)));
@@ -93,19 +89,37 @@ Pooling windows_of(const Call& call) {
     return pooling;
 }
 
-Type pooled_type(const Call& call, const Pooling& pooling) {
-    Type type = call.type(0);
+Type pooled_type(const Call& call) {
+    Type type = floating_type(call);
+    Pooling pooling = windows_of(call);
     std::size_t axes = type.shape.size() - 2;
     for (std::size_t i = 0; i < axes; ++i) type.shape[2 + i] = pooling.output(3 - axes + i);
     return type;
 }
 
-/// The result of type `output` that a kernel computes from the elements of `inputs`.
+/// The ops of a kind for one, two and three spatial axes.
+using Ops = std::array<Op, 3>;
+
+/// Named `base` with the number of axes and `ending`. `kernel` computes the elements of the output from the windows and
+/// from those of the first input and the last.
 template <class Kernel>
-Tensor compute(const Type& output, Kernel&& kernel) {
-    MutableTensor result(output);
-    visit_floating(output.dtype, [&]<class T>(T) { kernel(result.elements<T>().data()); });
-    return std::move(result).freeze();
+Ops ops_of(const char* base, const char* ending, Type (*type)(const Call&), Kernel kernel,
+           Var (*derivative)(const Rule&)) {
+    auto compute = [kernel](const Call& call, const Type& output, std::span<const Tensor> inputs) {
+        MutableTensor result(output);
+        visit_floating(output.dtype, [&]<class T>(T) {
+            kernel(windows_of(call), inputs.front().elements<T>().data(), inputs.back().elements<T>().data(),
+                   result.elements<T>().data());
+        });
+        return std::move(result).freeze();
+    };
+    auto op = [&](int axes) {
+        return Op{.name = fmt::format("{}{}d{}", base, axes, ending),
+                  .type = type,
+                  .kernel = compute,
+                  .derivative = derivative};
+    };
+    return {op(1), op(2), op(3)};
 }
 
 // The maximum selects; selecting is linear in what is selected from, and scattering is its adjoint.
@@ -113,105 +127,50 @@ Tensor compute(const Type& output, Kernel&& kernel) {
 Var select_maxima_of(Var x, Var v, const Attributes& attributes);
 Var scatter_to_maxima_of(Var x, Var g, const Attributes& attributes);
 
-Op max_op(std::string name) {
-    return {.name = std::move(name),
-            .type =
-                [](const Call& call) {
-                    require_floating(call);
-                    return pooled_type(call, windows_of(call));
-                },
-            .kernel =
-                [](const Call& call, const Type& output, std::span<const Tensor> inputs) {
-                    return compute(output, [&]<class T>(T* y) {
-                        const T* x = inputs[0].elements<T>().data();
-                        select_maxima(windows_of(call), x, x, y);
-                    });
-                },
-            .derivative = [](const Rule& rule) { return scatter_to_maxima_of(rule.x[0], rule.g, rule.attributes); }};
-}
+constexpr auto select = [](const Pooling& pooling, const auto* x, const auto* v, auto* y) {
+    select_maxima(pooling, x, v, y);
+};
+constexpr auto scatter = [](const Pooling& pooling, const auto* x, const auto* g, auto* result) {
+    scatter_to_maxima(pooling, x, g, result);
+};
 
-Op select_op(std::string name) {
-    return {.name = std::move(name),
-            .type = [](const Call& call) { return pooled_type(call, windows_of(call)); },
-            .kernel =
-                [](const Call& call, const Type& output, std::span<const Tensor> inputs) {
-                    return compute(output, [&]<class T>(T* y) {
-                        select_maxima(windows_of(call), inputs[0].elements<T>().data(),
-                                      inputs[1].elements<T>().data(), y);
-                    });
-                },
-            .derivative =
-                [](const Rule& rule) {
-                    return rule.input == 0 ? Var() : scatter_to_maxima_of(rule.x[0], rule.g, rule.attributes);
-                }};
-}
-
-Op scatter_op(std::string name) {
-    return {.name = std::move(name),
-            .type = [](const Call& call) { return call.type(0); },
-            .kernel =
-                [](const Call& call, const Type& output, std::span<const Tensor> inputs) {
-                    return compute(output, [&]<class T>(T* x) {
-                        scatter_to_maxima(windows_of(call), inputs[0].elements<T>().data(),
-                                          inputs[1].elements<T>().data(), x);
-                    });
-                },
-            .derivative =
-                [](const Rule& rule) {
-                    return rule.input == 0 ? Var() : select_maxima_of(rule.x[0], rule.g, rule.attributes);
-                }};
-}
+const Ops max_ops = ops_of("max_pool", "", pooled_type, select, [](const Rule& rule) {
+    return scatter_to_maxima_of(rule.x[0], rule.g, rule.attributes);
+});
+const Ops select_ops = ops_of("max_pool", "_select", pooled_type, select, [](const Rule& rule) {
+    return rule.input == 0 ? Var() : scatter_to_maxima_of(rule.x[0], rule.g, rule.attributes);
+});
+const Ops scatter_ops = ops_of("max_pool", "_scatter", floating_type, scatter, [](const Rule& rule) {
+    return rule.input == 0 ? Var() : select_maxima_of(rule.x[0], rule.g, rule.attributes);
+});
 
 // Means are linear, and sharing out is their adjoint, with the same attributes.
 
 Var average_of(Operand x, const Attributes& attributes);
 Var share_out_of(Var g, const Attributes& attributes);
 
-Op mean_op(std::string name) {
-    return {.name = std::move(name),
-            .type =
-                [](const Call& call) {
-                    require_floating(call);
-                    return pooled_type(call, windows_of(call));
-                },
-            .kernel =
-                [](const Call& call, const Type& output, std::span<const Tensor> inputs) {
-                    return compute(output, [&]<class T>(T* y) {
-                        average(windows_of(call), inputs[0].elements<T>().data(), y);
-                    });
-                },
-            .derivative = [](const Rule& rule) { return share_out_of(rule.g, rule.attributes); }};
+Ops mean_ops(const char* base) {
+    return ops_of(
+        base, "", pooled_type,
+        [](const Pooling& pooling, const auto* x, const auto*, auto* y) { average(pooling, x, y); },
+        [](const Rule& rule) { return share_out_of(rule.g, rule.attributes); });
 }
 
-Op adjoint_op(std::string name) {
-    return {.name = std::move(name),
-            .type =
-                [](const Call& call) {
-                    Type type = call.type(0);
-                    std::ranges::copy(call.attributes.integers("extents"), type.shape.begin() + 2);
-                    return type;
-                },
-            .kernel =
-                [](const Call& call, const Type& output, std::span<const Tensor> inputs) {
-                    return compute(output, [&]<class T>(T* x) {
-                        share_out(windows_of(call), inputs[0].elements<T>().data(), x);
-                    });
-                },
-            .derivative = [](const Rule& rule) { return average_of(rule.g, rule.attributes); }};
+Type unpooled_type(const Call& call) {
+    Type type = floating_type(call);
+    std::ranges::copy(call.attributes.integers("extents"), type.shape.begin() + 2);
+    return type;
 }
 
-/// The ops of a kind for one, two and three spatial axes.
-using Ops = std::array<Op, 3>;
-const Ops max_ops{max_op("max_pool1d"), max_op("max_pool2d"), max_op("max_pool3d")};
-const Ops select_ops{select_op("max_pool1d_select"), select_op("max_pool2d_select"), select_op("max_pool3d_select")};
-const Ops scatter_ops{scatter_op("max_pool1d_scatter"), scatter_op("max_pool2d_scatter"),
-                      scatter_op("max_pool3d_scatter")};
-const Ops avg_ops{mean_op("avg_pool1d"), mean_op("avg_pool2d"), mean_op("avg_pool3d")};
-const Ops avg_adjoint_ops{adjoint_op("avg_pool1d_adjoint"), adjoint_op("avg_pool2d_adjoint"),
-                          adjoint_op("avg_pool3d_adjoint")};
-const Ops adaptive_ops{mean_op("adaptive_avg_pool1d"), mean_op("adaptive_avg_pool2d"), mean_op("adaptive_avg_pool3d")};
-const Ops adaptive_adjoint_ops{adjoint_op("adaptive_avg_pool1d_adjoint"), adjoint_op("adaptive_avg_pool2d_adjoint"),
-                               adjoint_op("adaptive_avg_pool3d_adjoint")};
+Ops adjoint_ops(const char* base) {
+    return ops_of(
+        base, "_adjoint", unpooled_type,
+        [](const Pooling& pooling, const auto* g, const auto*, auto* x) { share_out(pooling, g, x); },
+        [](const Rule& rule) { return average_of(rule.g, rule.attributes); });
+}
+
+const Ops avg_ops = mean_ops("avg_pool"), avg_adjoint_ops = adjoint_ops("avg_pool");
+const Ops adaptive_ops = mean_ops("adaptive_avg_pool"), adaptive_adjoint_ops = adjoint_ops("adaptive_avg_pool");
 
 const Op& pick(const Ops& ops, const Attributes& attributes) { return ops[attributes.integers("extents").size() - 1]; }
 

@@ -8,8 +8,6 @@ namespace {
 
 using Window = Pooling::Window;
 
-constexpr std::int64_t elements_worth_threads = 16 * 1024;
-
 /// Calls `function(plane of x, plane of y)` with where the planes begin, on several threads where that pays.
 template <class Function>
 void for_each_plane(const Pooling& pooling, Function&& function) {

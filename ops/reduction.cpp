@@ -8,6 +8,7 @@
 #include <cotape/core/error.hpp>
 #include <cotape/ops/arithmetic.hpp>
 #include <cotape/ops/broadcasting.hpp>
+#include <cotape/ops/floating_type.hpp>
 #include <cotape/ops/shaping.hpp>
 
 namespace cotape {
@@ -20,9 +21,7 @@ Shape kept_shape(Shape shape, const Shape& axes) {
 }
 
 Type reduced_type(const Call& call) {
-    Type type = call.type(0);
-    if (!is_floating(type.dtype))
-        throw DtypeError(fmt::format("{}: needs float32 or float64, got {}", call.name(), to_string(type.dtype)));
+    Type type = floating_type(call);
     Shape axes = axes_of(call.attributes);
     if (call.attributes.flag("keep_dims")) {
         type.shape = kept_shape(type.shape, axes);

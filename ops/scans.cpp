@@ -1,11 +1,9 @@
 #include <cotape/ops/scans.hpp>
 
-#include <fmt/format.h>
-
 #include <cotape/core/dispatch.hpp>
-#include <cotape/core/error.hpp>
 #include <cotape/core/tape.hpp>
 #include <cotape/ops/arithmetic.hpp>
+#include <cotape/ops/floating_type.hpp>
 #include <cotape/ops/shaping.hpp>
 
 namespace cotape {
@@ -13,13 +11,7 @@ namespace {
 
 const Op cumsum_op{
     .name = "cumsum",
-    .type =
-        [](const Call& call) {
-            if (!is_floating(call.type(0).dtype))
-                throw DtypeError(
-                    fmt::format("cumsum: needs float32 or float64, got {}", to_string(call.type(0).dtype)));
-            return call.type(0);
-        },
+    .type = floating_type,
     .kernel =
         [](const Call& call, const Type& output, std::span<const Tensor> inputs) {
             MutableTensor result(output);

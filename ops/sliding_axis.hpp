@@ -6,6 +6,9 @@
 
 namespace cotape {
 
+/// Fewer elements than this are convolved and pooled on one thread.
+constexpr std::int64_t elements_worth_threads = 16 * 1024;
+
 /// A spatial axis along which windows slide: output `o` reads the inputs `o * stride - padding + tap * dilation`.
 struct SlidingAxis {
     std::int64_t input = 1, kernel = 1, stride = 1, padding = 0, dilation = 1;

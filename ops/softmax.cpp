@@ -2,24 +2,15 @@
 
 #include <cmath>
 
-#include <fmt/format.h>
-
 #include <cotape/core/dispatch.hpp>
-#include <cotape/core/error.hpp>
 #include <cotape/ops/arithmetic.hpp>
 #include <cotape/ops/exponential.hpp>
+#include <cotape/ops/floating_type.hpp>
 #include <cotape/ops/reductions.hpp>
 #include <cotape/ops/vector_math.hpp>
 
 namespace cotape {
 namespace {
-
-Type softmax_type(const Call& call) {
-    if (!is_floating(call.type(0).dtype))
-        throw DtypeError(
-            fmt::format("{}: needs float32 or float64, got {}", call.name(), to_string(call.type(0).dtype)));
-    return call.type(0);
-}
 
 /// One group of `extent` elements, `stride` apart; y may be x.
 template <bool logarithm, class T>
@@ -71,7 +62,7 @@ Shape axis_of(const Rule& rule) { return {rule.attributes.integer("axis")}; }
 
 const Op softmax_op{
     .name = "softmax",
-    .type = softmax_type,
+    .type = floating_type,
     .kernel = softmax_kernel<false>,
     .derivative =
         [](const Rule& rule) {
@@ -86,7 +77,7 @@ const Op softmax_op{
 
 const Op log_softmax_op{
     .name = "log_softmax",
-    .type = softmax_type,
+    .type = floating_type,
     .kernel = softmax_kernel<true>,
     .derivative =
         [](const Rule& rule) {

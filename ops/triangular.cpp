@@ -54,30 +54,13 @@ const Op triu_op{
     .derivative = [](const Rule& rule) { return triu(rule.g, rule.attributes.integer("diagonal")); },
 };
 
-Type solve_triangular_type(const Call& call) {
-    require_square(call);
-    if (call.type(1).dtype != call.type(0).dtype)
-        throw DtypeError(fmt::format("solve_triangular: cannot combine {} with {}", to_string(call.type(0).dtype),
-                                     to_string(call.type(1).dtype)));
-    if (call.shape(1)[call.shape(1).size() - 2] != call.shape(0).back())
-        throw ShapeError(fmt::format("solve_triangular: cannot solve with {} for {}", to_string(call.shape(0)),
-                                     to_string(call.shape(1))));
-    return call.type(1);
-}
-
 Tensor solve_triangular_kernel(const Call& call, const Type& output, std::span<const Tensor> inputs) {
-    MutableTensor result(output);
-    std::int64_t n = call.shape(0).back(), columns = output.shape.back();
-    visit_floating(output.dtype, [&]<class T>(T) {
-        std::ranges::copy(inputs[1].elements<T>(), result.elements<T>().begin());
-        const T* a = inputs[0].elements<T>().data();
-        T* b = result.elements<T>().data();
-        std::int64_t count = element_count(batch_of(output.shape));
-        for (std::int64_t i = 0; i < count; ++i)
-            lapack::solve_triangular(a + i * n * n, n, b + i * n * columns, columns, call.attributes.flag("upper"),
-                                     call.attributes.flag("transpose_a"), call.attributes.flag("unitriangular"));
+    std::int64_t n = call.shape(0).back();
+    return changed_matrices(inputs[1], [&]<class T>(T* b, std::int64_t i) {
+        lapack::solve_triangular(inputs[0].elements<T>().data() + i * n * n, n, b, output.shape.back(),
+                                 call.attributes.flag("upper"), call.attributes.flag("transpose_a"),
+                                 call.attributes.flag("unitriangular"));
     });
-    return std::move(result).freeze();
 }
 
 Var record_solve(Var a, Var b, bool upper, bool transpose_a, bool unitriangular);
@@ -95,7 +78,7 @@ Var solve_triangular_derivative(const Rule& rule) {
 
 const Op solve_triangular_op{
     .name = "solve_triangular",
-    .type = solve_triangular_type,
+    .type = solution_type,
     .kernel = solve_triangular_kernel,
     .derivative = solve_triangular_derivative,
 };

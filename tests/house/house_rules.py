@@ -27,6 +27,7 @@ PRIVATE_HEADERS = {
     'ops/convolution_onednn.hpp',
     'ops/error_likeness.hpp',
     'ops/finite_differences.hpp',
+    'ops/floating_type.hpp',
     'ops/folds.hpp',
     'ops/gemm.hpp',
     'ops/lapack.hpp',
