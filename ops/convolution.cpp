@@ -21,6 +21,12 @@ Shape joined(std::int64_t first, std::int64_t second, const Shape& rest) {
     return shape;
 }
 
+/// Throws unless both element types are the same floating one.
+void require_dtypes(const std::string& name, Dtype first, Dtype second) {
+    if (first != second || !is_floating(first))
+        throw DtypeError(fmt::format("{}: cannot convolve {} with {}", name, to_string(first), to_string(second)));
+}
+
 /// Throws unless the output channels of a weight fall into so many groups.
 void require_groups(const std::string& name, std::int64_t groups, std::int64_t outputs) {
     if (groups < 1) throw ValueError(fmt::format("{}: groups must be at least 1, got {}", name, groups));
@@ -53,9 +59,7 @@ Shape output_shape(const Convolution& shape, std::size_t axes) {
 /// Checks the element types and ranks of the two inputs, and that axis `outputs` of the second falls into groups.
 void require_tensors(const Call& call, const char* first, const char* second, std::size_t outputs) {
     std::size_t rank = call.attributes.integers("stride").size() + 2;
-    if (call.type(0).dtype != call.type(1).dtype || !is_floating(call.type(0).dtype))
-        throw DtypeError(fmt::format("{}: cannot convolve {} with {}", call.name(), to_string(call.type(0).dtype),
-                                     to_string(call.type(1).dtype)));
+    require_dtypes(call.name(), call.type(0).dtype, call.type(1).dtype);
     if (call.shape(0).size() != rank || call.shape(1).size() != rank)
         throw ShapeError(fmt::format("{}: needs {} and {} of rank {}, got {} and {}", call.name(), first, second, rank,
                                      to_string(call.shape(0)), to_string(call.shape(1))));
@@ -223,6 +227,7 @@ Var convolution(std::size_t axes, Operand x, Operand weight, const ConvolutionOp
 
 Var transposed(std::size_t axes, Operand x, Operand weight, const ConvolutionTransposeOptions& options) {
     std::string name = fmt::format("conv_transpose{}d", axes);
+    require_dtypes(name, x.var.dtype(), weight.var.dtype());
     const Shape &from = x.var.shape(), &kernel = weight.var.shape();
     if (from.size() != axes + 2 || kernel.size() != axes + 2)
         throw ShapeError(fmt::format("{}: needs an input and a weight of rank {}, got {} and {}", name, axes + 2,

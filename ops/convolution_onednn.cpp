@@ -208,7 +208,8 @@ std::shared_ptr<const Prepared> prepared(const Convolution& shape, ConvolutionPa
     std::shared_ptr<const Prepared> made;
     try {
         made = std::make_shared<Prepared>(shape, part);
-    } catch (const dnnl::error&) {
+    } catch (const dnnl::error& error) {
+        if (error.status != dnnl_unimplemented) throw;
     }
     if (kept.size() >= limit) kept.clear();
     return kept.emplace(std::move(key), std::move(made)).first->second;

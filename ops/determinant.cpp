@@ -184,7 +184,7 @@ const Op sign_op{
             double pivot = static_cast<double>(factors.pivot(i));
             sign *= pivot > 0 ? 1 : pivot < 0 ? -1 : pivot;
         }
-        return sign;
+        return sign + 0; // that of a singular matrix is 0, not -0
     }),
 };
 

@@ -49,6 +49,7 @@ Var cumsum(Operand x, std::int64_t axis) {
 Var cumprod(Operand x, std::int64_t axis) {
     LineScope line(x);
     Tape::Transaction transaction(x.var.tape());
+    require_floating(x.var.dtype(), "cumprod");
     axis = normalize_axis(axis, x.var.shape().size(), "cumprod");
     std::int64_t extent = x.var.shape()[static_cast<std::size_t>(axis)];
     Var products = x.var; // of up to `reach` elements

@@ -119,6 +119,9 @@ TEST_SUITE("ops") {
         CHECK(slogdet(singular).sign.item() == 0);
         CHECK(slogdet(singular).logabsdet.item() == -std::numeric_limits<double>::infinity());
         CHECK(det(singular).item() == 0);
+        Var exchanged = tape.variable(Tensor::of<double>({2, 2}, {0, 0, 1, 1}));
+        CHECK(slogdet(exchanged).sign.item() == 0);
+        CHECK_FALSE(std::signbit(slogdet(exchanged).sign.item()));
         CHECK_THROWS_WITH_AS(gradient(slogdet(singular).logabsdet, singular).value(),
                              "inv: needs invertible matrices; pivot 1 of matrix 0 of [2, 2] is 0", ValueError);
     }

@@ -7,10 +7,12 @@
 #include <cotape/ops/batch_statistics.hpp>
 #include <cotape/ops/broadcasting.hpp>
 #include <cotape/ops/comparisons.hpp>
+#include <cotape/ops/convolution.hpp>
 #include <cotape/ops/indexing.hpp>
 #include <cotape/ops/losses.hpp>
 #include <cotape/ops/matmul.hpp>
 #include <cotape/ops/reductions.hpp>
+#include <cotape/ops/scans.hpp>
 #include <cotape/ops/shaping.hpp>
 #include <cotape/ops/softmax.hpp>
 
@@ -164,6 +166,13 @@ TEST_SUITE("ops") {
         throws<DtypeError>("softmax: needs float32 or float64, got int64", [&] { softmax(integers); });
         throws<ValueError>("clamp: needs low <= high, got 1 and 0.5", [&] { clamp(a, 1, 0.5); });
         throws<ValueError>("clamp: needs low <= high, got nan and 1", [&] { clamp(a, __builtin_nan(""), 1); });
+    }
+
+    TEST_CASE_FIXTURE(Caller, "compositions name themselves where they refuse integers") {
+        Var one = of({1}, Dtype::int64), image = of({1, 1, 2, 2}, Dtype::int64);
+        throws<DtypeError>("cumprod: needs float32 or float64, got int64", [&] { cumprod(one, 0); });
+        throws<DtypeError>("conv_transpose2d: cannot convolve int64 with int64",
+                           [&] { conv_transpose2d(image, image); });
     }
 
     TEST_CASE_FIXTURE(Caller, "losses refuse shapes that would broadcast") {
