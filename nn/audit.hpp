@@ -21,13 +21,15 @@ enum class Fault {
 /// "training mode", "frozen", ...
 const char* to_string(Fault fault);
 
+/// One thing that is wrong with a normaliser.
 struct Diagnosis {
     Fault fault;
     /// What was seen, and what to do about it: a sentence each.
     std::string cause, remedy;
 };
 
-/// One normaliser. Distances are root mean squares over its channels (and time steps), without those that hardly vary.
+/// One normaliser. Distances are root mean squares over its channels (and time steps), without those that hardly vary;
+/// they are of the statistics that evaluation uses, so that a time step that no batch reached has another's.
 struct NormalizerAudit {
     std::string path;
     std::int64_t batches_seen = 0;
@@ -40,14 +42,18 @@ struct NormalizerAudit {
     std::vector<Diagnosis> diagnoses;
 };
 
+/// What audit() found.
 struct AuditReport {
+    /// In the order of nn::normalizers(model).
     std::vector<NormalizerAudit> normalizers;
     /// What the running statistics are compared with; apply() makes it the running statistics.
     PopulationStatistics population;
     /// Between the outputs with the batch's and with the running statistics: the root mean square of their difference,
-    /// in standard deviations of the outputs.
+    /// in standard deviations of the outputs with the batch's. Infinite where these do not vary but differ from the
+    /// others, NaN where an output is not finite.
     double output_gap = 0;
 
+    /// Whether nothing is wrong with any normaliser.
     bool is_healthy() const;
 };
 
@@ -60,12 +66,16 @@ class Auditor {
   public:
     explicit Auditor(Module& model) : model_(model), sweep_(model) {}
 
-    /// Throws what PopulationSweep::add throws; nothing is taken in then.
-    void add(const Tensor& x);
+    /// Takes in the batch `x`, with which `forward` calls the model where it is given, as in PopulationSweep::add; it
+    /// is called twice, with x as it is and in float64. Throws what PopulationSweep::add throws; nothing is taken in
+    /// then.
+    void add(const Tensor& x, const std::function<Var(Var)>& forward = nullptr);
     /// Throws ValueError where there was no batch.
     AuditReport report() const;
 
   private:
+    double output_gap() const;
+
     Module& model_;
     PopulationSweep sweep_;
     /// Of the outputs with the batch's statistics: their count, mean, and squared distances from it; and of the gap.
@@ -75,7 +85,8 @@ class Auditor {
 /// Compares the running statistics of all normalisers of `model` with the exact ones of `batches`, a range of tensors
 /// or of data::Dataset, and the outputs with either; says what is wrong, and what to do. Call it on the model that is
 /// to be evaluated, in the mode it is in, with batches of training data: with other data, a distribution shift is found
-/// where they differ. Distances below 0.15 are taken for the noise of running estimates.
+/// where they differ. Distances below 0.15 are never held against a normaliser, nor are those that the noise of running
+/// estimates explains, for which the spread between the batches stands.
 template <class Batches>
 AuditReport audit(Module& model, const Batches& batches) {
     Auditor auditor(model);

@@ -54,6 +54,8 @@ class Normalizer : public Module {
     const Tensor& running_variance() const { return running_variance_.value(); }
     /// How many batches the running statistics hold; the most that any time step holds.
     std::int64_t batches_seen() const;
+    /// How many each time step holds, [steps, 1]; a scalar where steps are not told apart.
+    const Tensor& batch_counts() const { return batches_seen_.value(); }
     /// Replaces the running statistics. Throws ShapeError, DtypeError, or ValueError for a negative variance.
     void set_running_statistics(Tensor mean, Tensor variance);
 
@@ -73,8 +75,6 @@ class Normalizer : public Module {
     /// Takes in the batch's statistics, once on each tape: proposes new running ones where these are to be updated. A
     /// time step with fewer than two values is left as it is.
     void track(const BatchStatistics& batch);
-    /// How many batches the running statistics hold: a scalar, or [steps, 1].
-    const Tensor& batch_counts() const { return batches_seen_.value(); }
     /// The running mean and variance, to normalise with.
     std::pair<Var, Var> running_statistics(Tape& tape);
     /// Throws DtypeError unless the input has the element type that the layer's state `own` has on the tape.

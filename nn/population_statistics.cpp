@@ -60,10 +60,12 @@ PopulationSweep::PopulationSweep(Module& model, const PopulationOptions& options
         throw ValueError(fmt::format("population_statistics: needs float32 or float64 to compute in, got {}",
                                      to_string(options.dtype)));
     for (const NamedNormalizer& named : normalizers_) {
-        auto size = static_cast<std::size_t>(named.normalizer->running_mean().size());
-        gathered_.push_back({std::vector<double>(size), std::vector<double>(size), std::vector<double>(size)});
+        gathered_.emplace_back(static_cast<std::size_t>(named.normalizer->running_mean().size()));
     }
 }
+
+PopulationSweep::Moments::Moments(std::size_t size)
+    : count(size), mean(size), squares(size), within(size), batches(size) {}
 
 void PopulationSweep::Moments::merge(double batch_count, double batch_mean, double batch_variance,
                                      std::size_t element) {
@@ -72,6 +74,29 @@ void PopulationSweep::Moments::merge(double batch_count, double batch_mean, doub
     mean[element] += distance * (batch_count / together);
     squares[element] += batch_variance * batch_count + distance * distance * count[element] * (batch_count / together);
     count[element] = together;
+    within[element] += batch_variance * batch_count;
+    ++batches[element];
+}
+
+double PopulationSweep::Moments::values_in_batch() const {
+    double values = 0, parts = 0;
+    for (std::size_t element = 0; element < count.size(); ++element) {
+        values += count[element];
+        parts += batches[element];
+    }
+    return parts == 0 ? 0 : values / parts;
+}
+
+std::optional<double> PopulationSweep::Moments::batch_spread() const {
+    double spread = 0, elements = 0;
+    for (std::size_t element = 0; element < count.size(); ++element) {
+        if (batches[element] < 2 || squares[element] == 0) continue;
+        double between = std::max(squares[element] - within[element], 0.0);
+        spread += between / squares[element] * batches[element] / (batches[element] - 1);
+        ++elements;
+    }
+    if (elements == 0) return std::nullopt;
+    return std::sqrt(spread / elements);
 }
 
 void PopulationSweep::add(const Tensor& x, const std::function<Var(Var)>& forward) {
@@ -124,7 +149,8 @@ PopulationStatistics PopulationSweep::statistics() const {
             counts.push_back(moments.count[element]);
         Shape count_shape = shape.size() > 1 ? Shape{static_cast<std::int64_t>(counts.size()), 1} : Shape{};
         result.layers.push_back({normalizers_[i].path, Tensor::of<double>(shape, moments.mean),
-                                 Tensor::of<double>(shape, variance), Tensor::of<double>(count_shape, counts)});
+                                 Tensor::of<double>(shape, variance), Tensor::of<double>(count_shape, counts),
+                                 moments.values_in_batch(), moments.batch_spread()});
     }
     return result;
 }
@@ -143,9 +169,9 @@ void PopulationStatistics::apply(Module& model) const {
         targets.push_back(named->normalizer);
     }
     for (std::size_t i = 0; i < layers.size(); ++i) {
-        const auto& [path, mean, variance, count] = layers[i];
-        if (reached_step(count, 0) >= 0)
-            targets[i]->set_running_statistics(filled(mean, count), filled(variance, count));
+        const Layer& layer = layers[i];
+        if (reached_step(layer.count, 0) >= 0)
+            targets[i]->set_running_statistics(filled(layer.mean, layer.count), filled(layer.variance, layer.count));
     }
 }
 

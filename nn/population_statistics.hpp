@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,10 @@ struct PopulationStatistics {
     struct Layer {
         std::string path;
         Tensor mean, variance, count;
+        /// How many values the mean of one batch is of, on average, and how far such means lie from each other: the
+        /// root mean square over all elements, in their standard deviations; empty where no two batches reached one.
+        double values_in_batch = 0;
+        std::optional<double> batch_spread = {};
     };
     std::vector<Layer> layers;
 
@@ -56,8 +61,13 @@ class PopulationSweep {
     /// What was gathered of one normaliser, element by element.
     struct Moments {
         std::vector<double> count, mean, squares;
+        /// The part of the squares within batches, and the number of these.
+        std::vector<double> within, batches;
 
+        explicit Moments(std::size_t size);
         void merge(double batch_count, double batch_mean, double batch_variance, std::size_t element);
+        double values_in_batch() const;
+        std::optional<double> batch_spread() const;
     };
 
     Module& model_;

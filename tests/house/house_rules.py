@@ -22,6 +22,7 @@ PRIVATE_HEADERS = {
     'core/long_sums.hpp',
     'data/digit_strokes.hpp',
     'nn/along_channels.hpp',
+    'nn/audit_diagnosis.hpp',
     'nn/layer_chains.hpp',
     'ops/convolution_kernel.hpp',
     'ops/convolution_onednn.hpp',

@@ -48,6 +48,19 @@ void show(nn::Module& net, const std::vector<Tensor>& batches) {
     net.evaluate();
 }
 
+/// Takes a step on each batch, towards labels that depend on it.
+void train(nn::Module& net, const std::vector<Tensor>& batches, double learning_rate) {
+    nn::Sgd optimizer(net, {.learning_rate = learning_rate});
+    net.train();
+    for (const Tensor& batch : batches) {
+        std::vector<std::int64_t> labels;
+        for (std::int64_t row = 0; row < 32; ++row) labels.push_back(batch.at(4 * row) > 1 ? 1 : 2 * (row % 2));
+        Tape tape;
+        optimizer.step(cross_entropy(net(tape.constant(batch)), Tensor::of<std::int64_t>({32}, labels)));
+    }
+    net.evaluate();
+}
+
 /// The faults found, normaliser by normaliser.
 std::vector<std::vector<Fault>> faults(const nn::AuditReport& report) {
     std::vector<std::vector<Fault>> found;
@@ -79,21 +92,24 @@ TEST_SUITE("nn") {
     }
 
     TEST_CASE("a model that was trained with steps gets no diagnosis") {
-        std::mt19937 random(5);
         nn::Sequential net = make_net();
-        nn::Sgd optimizer(net, {.learning_rate = 0.1});
         std::vector<Tensor> batches = data(50);
-        for (int epoch = 0; epoch < 4; ++epoch)
-            for (const Tensor& batch : batches) {
-                std::vector<std::int64_t> labels;
-                for (std::int64_t row = 0; row < 32; ++row) labels.push_back(batch.at(4 * row) > 1 ? 1 : 2 * (row % 2));
-                Tape tape;
-                optimizer.step(cross_entropy(net(tape.constant(batch)), Tensor::of<std::int64_t>({32}, labels)));
-            }
-        net.evaluate();
+        for (int epoch = 0; epoch < 4; ++epoch) train(net, batches, 0.1);
         nn::AuditReport report = nn::audit(net, batches);
         INFO(to_string(report));
         CHECK(report.is_healthy());
+    }
+
+    TEST_CASE("a net after its first steps has seen too few batches, not other data, though its weights moved fast") {
+        for (int steps : {5, 10, 20, 35}) {
+            nn::Sequential net = make_net();
+            train(net, data(steps), 2);
+            nn::AuditReport report = nn::audit(net, data(20, 1, 8));
+            INFO(to_string(report));
+            CHECK_FALSE(report.is_healthy());
+            for (const std::vector<Fault>& found : faults(report))
+                for (Fault fault : found) CHECK(fault == Fault::too_few_batches);
+        }
     }
 
     TEST_CASE("planted: evaluate() was forgotten") {
@@ -194,6 +210,52 @@ TEST_SUITE("nn") {
         CHECK(
             text.find("4: training mode: it is in training mode.\n    Remedy: call evaluate() on the model, or hold an "
                       "nn::Evaluating, before it predicts.\n") != std::string::npos);
+    }
+
+    TEST_CASE("outputs that do not vary, or are not finite, have no gap that is a number") {
+        nn::Sequential net = make_net();
+        show(net, data(150));
+        State scale = net.parameters()[5].state, shift = net.parameters()[6].state;
+        scale.assign(Tensor::full({3}, 0));
+        CHECK(nn::audit(net, data(20)).output_gap == 0);
+        shift.assign(Tensor::full({3}, 7)); // in every channel, so that the outputs vary nowhere
+        nn::AuditReport constant = nn::audit(net, data(20));
+        CHECK(constant.output_gap == 0);
+        CHECK(to_string(constant).find("output gap between the modes: 0.000 standard deviations\n") !=
+              std::string::npos);
+        shift.assign(Tensor::full({3}, NAN));
+        nn::AuditReport undefined = nn::audit(net, data(20));
+        CHECK(std::isnan(undefined.output_gap));
+        CHECK(to_string(undefined).find("output gap between the modes: none to be had, for some outputs are not "
+                                        "finite\n") != std::string::npos);
+
+        nn::BatchNorm1d two(1, {.affine = false}); // of two values that differ, both are 1 away from 0, less epsilon
+        two.evaluate();
+        two.set_running_statistics(Tensor::full({1}, 5), Tensor::full({1}, 1));
+        nn::Sequential squares(std::move(two), nn::Relu());
+        squares.evaluate();
+        nn::AuditReport infinite = nn::audit(squares, std::vector<Tensor>{Tensor::full({2, 1}, 6)});
+        CHECK(std::isinf(infinite.output_gap));
+        CHECK(to_string(infinite).find("output gap between the modes: infinite, for with the batch's statistics the "
+                                       "outputs do not vary\n") != std::string::npos);
+    }
+
+    TEST_CASE("an audit says in numbers what momentum did") {
+        auto cause = [](std::optional<double> momentum, int batches, double mean) {
+            nn::BatchNorm1d layer(4, {.momentum = momentum});
+            show(layer, data(batches));
+            nn::Diagnosis found = nn::audit(layer, data(20, mean, 8)).normalizers[0].diagnoses.at(0);
+            return found.cause.substr(0, found.cause.find("the running mean is"));
+        };
+        CHECK(cause(1, 60, 1) == "momentum 1 weighs the new value, so that the last batch of 32 values all but make up the "
+                                 "running statistics; ");
+        CHECK(cause(0.9, 60, 1) == "momentum 0.9 weighs the new value, so that the last 2 batches of 32 values all but "
+                                   "make up the running statistics; ");
+        CHECK(cause(0, 60, 1) == "with momentum 0 the initial values still weigh 100 % after 60 batches; ");
+        CHECK(cause({}, 1, 1) == "the running statistics hold 1 batch of 32 values; ");
+        CHECK(cause({}, 60, 4) == "the running statistics hold 60 batches, but not of data like these, or, being a plain "
+                                  "average, of the net as it was earlier: ");
+        CHECK(cause(0.1, 60, 4) == "the running statistics hold 60 batches, but not of data like these: ");
     }
 
     TEST_CASE("a model without normalisers is healthy and has no gap, and an audit needs a batch") {
