@@ -29,6 +29,8 @@ PAIRS = [
     ("batchnorm2d_relu", "batchnorm2d_relu_by_hand"),
     ("bn_lstm", "lstm"),
     ("mlp_512_products", "mlp_512_momentum"),
+    ("lstm_products", "lstm"),
+    ("inference_1_products", "inference_1"),
 ]
 
 HERE = pathlib.Path(__file__).resolve().parent

@@ -1,8 +1,10 @@
 #include "works.hpp"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <random>
+#include <string>
 #include <vector>
 
 #include <fmt/format.h>
@@ -112,34 +114,78 @@ std::function<void()> train(const std::vector<std::int64_t>& hidden, bool batch_
         [=](std::mt19937& random) { return make_net<Activation>(hidden, batch_norm, random); }, batch_size, options);
 }
 
-/// The matrix products of a training step of the net 784-512-256-10, alone.
-std::function<void()> multiply() {
+/// A matrix product: how large the matrices are, and which of them enter transposed. A weight is the same for all
+/// batches and all products with a weight of its shape.
+struct Product {
+    Shape a, b;
+    MatmulOptions options;
+    bool by_weight;
+};
+
+/// The matrix products of a step, alone.
+std::function<void()> multiply(const std::vector<Product>& products) {
     struct Multiplying {
+        std::vector<MatmulOptions> options;
         std::vector<Tensor> factors;
         std::size_t next = 0;
     };
     auto multiplying = std::make_shared<Multiplying>();
     std::mt19937 random(1);
-    std::vector<std::int64_t> widths{784, 512, 256, 10};
+    for (const Product& product : products) multiplying->options.push_back(product.options);
+    std::map<std::string, Tensor> weights;
     for (std::size_t batch = 0; batch < batch_count; ++batch)
-        for (std::int64_t width : widths) multiplying->factors.push_back(nn::uniform({128, width}, -1, 1, random));
-    std::vector<Tensor> weights;
-    for (std::size_t i = 0; i + 1 < widths.size(); ++i)
-        weights.push_back(nn::uniform({widths[i + 1], widths[i]}, -1, 1, random));
-    return [multiplying, weights] {
-        std::size_t first = multiplying->next++ % batch_count * (weights.size() + 1);
-        Tape tape;
-        std::vector<Var> products;
-        for (std::size_t i = 0; i < weights.size(); ++i) {
-            Var x = tape.constant(multiplying->factors[first + i]),
-                g = tape.constant(multiplying->factors[first + i + 1]);
-            Var weight = tape.constant(weights[i]);
-            products.push_back(matmul(x, weight, {.transpose_b = true}));
-            products.push_back(matmul(g, x, {.transpose_a = true}));
-            if (i > 0) products.push_back(matmul(g, weight));
+        for (const Product& product : products) {
+            Tensor b = nn::uniform(product.b, -1, 1, random);
+            multiplying->factors.push_back(nn::uniform(product.a, -1, 1, random));
+            multiplying->factors.push_back(product.by_weight ? weights.try_emplace(to_string(product.b), b).first->second
+                                                             : b);
         }
-        evaluate(products, Keep::requested);
+    return [multiplying] {
+        const std::vector<MatmulOptions>& options = multiplying->options;
+        const Tensor* factor = &multiplying->factors[multiplying->next++ % batch_count * 2 * options.size()];
+        Tape tape;
+        std::vector<Var> results;
+        for (const MatmulOptions& option : options) {
+            Var a = tape.constant(*factor++), b = tape.constant(*factor++);
+            results.push_back(matmul(a, b, option));
+        }
+        evaluate(results, Keep::requested);
     };
+}
+
+/// Those of a training step of 784-512-256-10.
+std::vector<Product> products_of_net() {
+    std::vector<Product> products;
+    std::vector<std::int64_t> widths{784, 512, 256, 10};
+    for (std::size_t i = 0; i + 1 < widths.size(); ++i) {
+        Shape x{128, widths[i]}, y{128, widths[i + 1]}, weight{widths[i + 1], widths[i]};
+        products.push_back({x, weight, {.transpose_b = true}, true});
+        products.push_back({y, x, {.transpose_a = true}, false});
+        if (i > 0) products.push_back({y, weight, {}, true});
+    }
+    return products;
+}
+
+/// Those of the LSTM and its gradients: the steps' one by one, and those of all steps together.
+std::vector<Product> products_of_lstm() {
+    constexpr std::int64_t steps = 28, examples = 64, inputs = 28, hidden = 128, gates = 4 * hidden;
+    Shape x{steps * examples, inputs}, h{steps * examples, hidden}, y{steps * examples, gates};
+    std::vector<Product> products{{x, {gates, inputs}, {.transpose_b = true}, true},
+                                  {y, {gates, inputs}, {}, true},
+                                  {y, x, {.transpose_a = true}, false},
+                                  {y, h, {.transpose_a = true}, false}};
+    for (std::int64_t step = 0; step < steps; ++step) {
+        products.push_back({{examples, hidden}, {gates, hidden}, {.transpose_b = true}, true});
+        products.push_back({{examples, gates}, {gates, hidden}, {}, true});
+    }
+    return products;
+}
+
+/// Those of 784-512-256-10 on one example.
+std::vector<Product> products_of_inference() {
+    return {{{1, 784}, {512, 784}, {.transpose_b = true}, true},
+            {{1, 512}, {256, 512}, {.transpose_b = true}, true},
+            {{1, 256}, {10, 256}, {.transpose_b = true}, true}};
 }
 
 /// The logits of a net in evaluation, its batch norms folded into its linear layers.
@@ -208,15 +254,19 @@ const Work list[] = {
      [] {
          return train_net<nn::Sgd>(make_conv_net, 64, nn::SgdOptions{.learning_rate = 0.01, .momentum = 0.9});
      }},
-    {"mlp_512_products", "the matrix products of a training step of 784-512-256-10, batch 128, alone", 1, multiply},
+    {"mlp_512_products", "the matrix products of a training step of 784-512-256-10, batch 128, alone", 1,
+     [] { return multiply(products_of_net()); }},
     {"batchnorm1d", "BatchNorm1d, 256x1024, forward and backward", 1, normalize_features},
     {"batchnorm2d_relu", "BatchNorm2d and relu, 64x64x56x56, forward and backward", 1, normalize_images},
     {"batchnorm2d_relu_by_hand", "the same in hand-written loops", 1, normalize_images_by_hand},
     {"lstm", "LSTM, 28 steps, batch 64, 128 units, forward and backward", 1, unroll_lstm},
+    {"lstm_products", "the matrix products of the LSTM, alone", 1, [] { return multiply(products_of_lstm()); }},
     {"bn_lstm", "the same with batch normalisation per time step", 1, unroll_batch_norm_lstm},
     {"inference_1", "784-512-256-10 with batch norm folded in, batch 1, no gradients", 1, [] { return infer(1); }},
     {"inference_128", "784-512-256-10 with batch norm folded in, batch 128, no gradients", 1,
      [] { return infer(128); }},
+    {"inference_1_products", "the matrix products of inference_1, alone", 1,
+     [] { return multiply(products_of_inference()); }},
     {"scalar_op", "one of 1,000 scalar operations in a chain, forward and backward", 1000, follow_chain},
 };
 
