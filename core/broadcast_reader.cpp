@@ -6,25 +6,25 @@
 namespace cotape {
 
 BroadcastReader::BroadcastReader(const Tensor& tensor, const Shape& shape)
-    : elements_(tensor.bytes_begin()), element_size_(size_of(tensor.dtype())) {
-    if (tensor.size() == element_count(shape) || element_count(shape) == 0) return;
-    std::size_t offset = shape.size() - tensor.shape().size();
-    std::int64_t stride = tensor.size();
+    : BroadcastReader(tensor, tensor.shape(), {0, dense_strides(tensor.shape())}, shape) {}
+
+BroadcastReader::BroadcastReader(const Tensor& tensor, const Shape& seen, const View& view, const Shape& shape)
+    : elements_(tensor.bytes_begin() + view.offset * static_cast<std::int64_t>(size_of(tensor.dtype()))),
+      element_size_(size_of(tensor.dtype())) {
+    if (element_count(shape) == 0) return;
+    std::size_t offset = shape.size() - seen.size();
     for (std::size_t i = 0; i < shape.size(); ++i) {
-        std::int64_t own = i < offset ? 1 : tensor.shape()[i - offset];
         if (shape[i] == 1) continue;
-        bool kept = own != 1;
-        if (kept) stride /= own;
-        if (!axes_.empty() && (axes_.back().stride != 0) == kept) {
-            axes_.back().extent *= shape[i];
-            axes_.back().stride = kept ? stride : 0;
-        } else {
-            axes_.push_back({shape[i], kept ? stride : 0});
-        }
+        std::int64_t stride = i < offset || seen[i - offset] == 1 ? 0 : view.strides[i - offset];
+        if (!axes_.empty() && axes_.back().stride == stride * shape[i])
+            axes_.back() = {axes_.back().extent * shape[i], stride};
+        else
+            axes_.push_back({shape[i], stride});
     }
+    if (axes_.size() == 1 && axes_[0].stride == 1) axes_ = {};
     index_.resize(axes_.size());
     period_ = element_count(shape);
-    if (axes_[0].stride == 0) period_ /= axes_[0].extent;
+    if (!axes_.empty() && axes_[0].stride == 0) period_ /= axes_[0].extent;
 }
 
 std::int64_t BroadcastReader::run() const {
@@ -48,7 +48,7 @@ bool BroadcastReader::repeats(std::int64_t count) const {
     if (inner.stride == 0) return index_.back() + count <= inner.extent;
     if (axes_.size() == 1 || index_.back() != 0) return false;
     std::size_t outer = axes_.size() - 2;
-    return index_[outer] * inner.extent + count <= axes_[outer].extent * inner.extent;
+    return axes_[outer].stride == 0 && index_[outer] * inner.extent + count <= axes_[outer].extent * inner.extent;
 }
 
 void BroadcastReader::reserve(std::int64_t count) {
@@ -60,7 +60,7 @@ const void* BroadcastReader::read(std::int64_t begin, std::int64_t count) {
     if (axes_.empty()) return elements_ + static_cast<std::size_t>(begin) * element_size_;
     std::int64_t offset = locate(begin);
     bool within_run = index_.back() + count <= axes_.back().extent;
-    if (within_run && axes_.back().stride != 0) return elements_ + static_cast<std::size_t>(offset) * element_size_;
+    if (within_run && axes_.back().stride == 1) return elements_ + static_cast<std::size_t>(offset) * element_size_;
 
     bool repeated = repeats(count);
     std::int64_t source = repeated ? offset : begin % period_;
@@ -83,8 +83,10 @@ void BroadcastReader::expand(std::int64_t offset, std::int64_t count) {
         std::int64_t run = std::min(count, inner.extent - index_.back());
         if (inner.stride == 0)
             std::fill(target, target + run, source[offset]);
-        else
+        else if (inner.stride == 1)
             std::copy(source + offset, source + offset + run, target);
+        else
+            for (std::int64_t i = 0; i < run; ++i) target[i] = source[offset + i * inner.stride];
         target += run;
         count -= run;
         index_.back() += run;

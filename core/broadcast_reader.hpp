@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include <cotape/core/tensor.hpp>
+#include <cotape/core/op.hpp>
 
 namespace cotape {
 
@@ -14,6 +14,8 @@ namespace cotape {
 class BroadcastReader {
   public:
     BroadcastReader(const Tensor& tensor, const Shape& shape);
+    /// Of a tensor of shape `seen` that is a view of `tensor`.
+    BroadcastReader(const Tensor& tensor, const Shape& seen, const View& view, const Shape& shape);
 
     /// How many elements at a time are consecutive in the tensor too, or one and the same element of it. A `read` that
     /// stays within such a run copies nothing.
@@ -43,7 +45,7 @@ class BroadcastReader {
 
     const std::byte* elements_;
     std::size_t element_size_;
-    /// Outermost first; adjacent axes that are both kept or both stretched are one. Empty for "in place".
+    /// Outermost first; adjacent axes that can be walked as one are one. Empty for "in place".
     SmallVector<Axis, 4> axes_;
     SmallVector<std::int64_t, 4> index_;
     /// After how many elements the pattern repeats.

@@ -91,8 +91,8 @@ class Reuse {
             const GroupLoad& load = group.loads[i];
             bool dies =
                 load.in_place && concerns(load.node) && of(load.node).dying && of(load.node).last_unit == position;
-            if (load.of_state || dies)
-                free.push_back(i);
+            bool seen_elsewhere = std::ranges::count(group.loads, load.node, &GroupLoad::node) > 1;
+            if (load.of_state || (dies && !seen_elsewhere)) free.push_back(i);
         }
         std::ranges::stable_partition(free, [&](std::size_t i) { return group.loads[i].of_state; });
         for (std::size_t i = 0; i < group.steps.size(); ++i) {

@@ -1,5 +1,4 @@
 #include <cotape/core/evaluation.hpp>
-#include <cotape/core/cpu.hpp>
 
 #include <algorithm>
 #include <cstdlib>
@@ -8,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <cotape/core/cpu.hpp>
 #include <cotape/core/error.hpp>
 
 namespace cotape {

@@ -18,8 +18,7 @@ enum class Keep {
 /// evaluator that the tape's options choose (TapeOptions::evaluator). The plain one computes one node at a time, in
 /// recording order, and is the reference that the fusing one must match.
 /// A value that did not stay can still be read: it is computed again from what is there, to the same bits but for the
-/// order in which sums are added. Ask for it
-/// here, or give it to `commit`, to save that.
+/// order in which sums are added. Ask for it here, or give it to `commit`, to save that.
 /// Throws what kernels throw, and NonFiniteError in finite-check mode; what was computed before stays.
 void evaluate(std::span<const Var> vars, Keep keep = Keep::all);
 

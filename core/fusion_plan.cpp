@@ -7,6 +7,7 @@
 #include <tuple>
 #include <unordered_map>
 
+#include <cotape/core/group_steps.hpp>
 #include <cotape/core/long_sums.hpp>
 #include <cotape/core/tape.hpp>
 
@@ -16,12 +17,6 @@ namespace {
 /// A value is computed again, instead of stored, up to this many additions from at most one value read from memory.
 constexpr int cheap_cost = 6;
 
-bool is_fold(const Node& node) { return node.op->kind == OpKind::reduction && node.op->fold; }
-
-bool is_float32(const Node& node) { return node.type.dtype == Dtype::float32; }
-TileKernel tile_kernel(const Node& node) { return is_float32(node) ? node.op->tile_float32 : node.op->tile_float64; }
-RowKernel row_kernel(const Node& node) { return is_float32(node) ? node.op->row_float32 : node.op->row_float64; }
-
 class Planner {
   public:
     Planner(const Tape& tape, std::span<const NodeId> needed, std::span<const NodeId> requested)
@@ -29,9 +24,12 @@ class Planner {
         for (NodeId id : needed_) {
             of(id).needed = true;
             of(id).elementwise = fits_a_step(node(id));
+            of(id).seen_through = node(id).op->view != nullptr;
+            if (!of(id).elementwise)
+                for (NodeId input : node(id).inputs) of(input).seen_through = false;
         }
         for (NodeId id : requested)
-            if (id <= needed_.back()) of(id).stored = true;
+            if (id <= needed_.back()) of(id).stored = true, of(id).seen_through = false;
         for (NodeId id : parts_of_long_sums(tape, needed)) of(id).stored = true;
     }
 
@@ -43,7 +41,7 @@ class Planner {
         sink_to_first_readers();
         find_values_to_store();
         gather_roots();
-        for (std::size_t group = 0; group < plan_.groups.size(); ++group) build(group);
+        for (std::size_t group = 0; group < plan_.groups.size(); ++group) find_steps_of(group);
         order_units();
         return std::move(plan_);
     }
@@ -58,6 +56,8 @@ class Planner {
         bool stored = false;
         /// A later group over the same space reads it.
         bool crosses = false;
+        /// Only steps read it, which take it from where its input is in memory.
+        bool seen_through = false;
         std::int32_t stage = 0;
         std::int32_t least_stage = 0;
         /// What computing it costs, starting from values in memory, and the one such value of full size, or several.
@@ -70,10 +70,12 @@ class Planner {
     Facts& of(NodeId id) { return facts_[static_cast<std::size_t>(id)]; }
     const Node& node(NodeId id) const { return tape_.node(id); }
     bool is_needed(NodeId id) { return of(id).needed; }
+    /// Whether it is there as soon as its input is.
+    bool is_view(NodeId id) { return node(id).op->kind == OpKind::view || of(id).seen_through; }
     bool is_elementwise(NodeId id) { return of(id).elementwise; }
 
-    /// Elementwise, or rowwise along a last axis that fits into a tile, with a kernel for tiles and few inputs, all of its
-    /// output's element type.
+    /// Elementwise, or rowwise along a last axis that fits into a tile, with a kernel for tiles and few inputs, all of
+    /// its output's element type.
     bool fits_a_step(const Node& candidate) const {
         const Shape& shape = candidate.type.shape;
         bool elementwise = candidate.op->kind == OpKind::elementwise && tile_kernel(candidate);
@@ -95,7 +97,7 @@ class Planner {
     /// The first stage in which a value can be read from memory.
     std::int32_t available(NodeId id) {
         if (!is_needed(id) || node(id).op->kind == OpKind::source) return 0;
-        if (node(id).op->kind == OpKind::view) return of(id).stage;
+        if (is_view(id)) return of(id).stage;
         return of(id).stage + 1;
     }
 
@@ -109,15 +111,15 @@ class Planner {
         }
     }
 
-    /// Moves groups of nothing but folds to a later stage that has a group over the same space anyway, where that delays
-    /// nothing in the end: one pass over memory less.
+    /// Moves groups of nothing but folds to a later stage that has a group over the same space anyway, where that
+    /// delays nothing in the end: one pass over memory less.
     void delay_folds() {
         std::int32_t last_stage = 0;
         for (NodeId id : needed_) last_stage = std::max(last_stage, of(id).stage);
         std::vector<std::int32_t> latest(facts_.size(), last_stage);
         for (NodeId id : std::views::reverse(needed_)) {
             for (NodeId input : node(id).inputs) {
-                bool together = fuses_with(id, input) || (is_needed(input) && node(input).op->kind == OpKind::view);
+                bool together = fuses_with(id, input) || (is_needed(input) && is_view(input));
                 std::int32_t& bound = latest[static_cast<std::size_t>(input)];
                 bound = std::min(bound, latest[static_cast<std::size_t>(id)] - (together ? 0 : 1));
             }
@@ -133,7 +135,8 @@ class Planner {
         for (NodeId id : needed_) {
             if (!is_fold(node(id))) continue;
             std::vector<std::size_t>& candidates = groups_of_stage[of(id).stage];
-            auto found = std::ranges::find_if(candidates, [&](std::size_t i) { return *groups[i].space == space_of(id); });
+            auto found =
+                std::ranges::find_if(candidates, [&](std::size_t i) { return *groups[i].space == space_of(id); });
             if (found == candidates.end()) {
                 found = candidates.insert(found, groups.size());
                 groups.push_back({&space_of(id), of(id).stage, last_stage, {}});
@@ -151,7 +154,8 @@ class Planner {
         for (Folds& group : groups) {
             const Folds* later = nullptr;
             for (const Folds& other : groups)
-                if (other.stage > group.stage && other.stage <= group.latest && *other.space == *group.space) later = &other;
+                if (other.stage > group.stage && other.stage <= group.latest && *other.space == *group.space)
+                    later = &other;
             if (!later) continue;
             group.stage = later->stage;
             for (NodeId id : group.nodes) of(id).least_stage = later->stage;
@@ -184,7 +188,8 @@ class Planner {
         }
         for (NodeId id : needed_)
             for (NodeId input : node(id).inputs)
-                if (is_needed(input) && fuses_with(id, input) && of(input).stage < of(id).stage) of(input).crosses = true;
+                if (is_needed(input) && fuses_with(id, input) && of(input).stage < of(id).stage)
+                    of(input).crosses = true;
     }
 
     void find_values_to_store() {
@@ -196,7 +201,8 @@ class Planner {
                 bool from_memory = !joins(input, node(id).type) || of(input).stored;
                 if (!from_memory) facts.cost = std::min(facts.cost + of(input).cost, 2 * cheap_cost);
                 NodeId source = from_memory ? input : of(input).source;
-                bool full_size = source >= 0 && element_count(node(source).type.shape) == element_count(node(id).type.shape);
+                bool full_size =
+                    source >= 0 && element_count(node(source).type.shape) == element_count(node(id).type.shape);
                 if (source == several)
                     facts.source = several;
                 else if (full_size && facts.source != source)
@@ -232,83 +238,18 @@ class Planner {
         }
     }
 
-    /// Whether a group gets the value of `id` by a step of its own.
-    bool is_step(NodeId id, std::size_t group) {
-        return joins(id, plan_.groups[group].space) && (!of(id).stored || of(id).group == static_cast<std::int32_t>(group));
-    }
-
-    /// What a step reads: its inputs, but what would only be stretched over the space as it lies in memory.
-    SmallVector<NodeId, 4> operands_of(NodeId id, std::size_t group) {
-        SmallVector<NodeId, 4> operands(node(id).inputs.begin(), node(id).inputs.end());
-        for (NodeId& operand : operands)
-            if (node(operand).op->stretches && is_step(operand, group) && !of(operand).stored) operand = node(operand).inputs[0];
-        return operands;
-    }
-
-    void build(std::size_t index) {
+    void find_steps_of(std::size_t index) {
         Group& group = plan_.groups[index];
-        std::vector<NodeId> pending, steps, loads;
-        std::unordered_map<NodeId, OperandIndex> operand;
-        for (NodeId root : roots_[index]) pending.push_back(is_fold(node(root)) ? node(root).inputs[0] : root);
-        while (!pending.empty()) {
-            NodeId id = pending.back();
-            pending.pop_back();
-            if (!operand.emplace(id, 0).second) continue;
-            if (!is_step(id, index)) {
-                loads.push_back(id);
-                continue;
-            }
-            steps.push_back(id);
-            for (NodeId input : operands_of(id, index)) pending.push_back(input);
-        }
-        std::ranges::sort(steps);
-        std::ranges::sort(loads);
-        std::int64_t count = element_count(group.space.shape);
-        for (NodeId load : loads) {
-            operand[load] = static_cast<OperandIndex>(group.loads.size());
-            group.loads.push_back({load, element_count(node(load).type.shape) == count});
-        }
-        assign_slots(index, steps, operand);
-        for (NodeId root : roots_[index])
-            if (is_fold(node(root)))
-                group.folds.push_back({node(root).op->fold, operand[node(root).inputs[0]], root,
-                                       node(root).attributes.integers("axes")});
-    }
-
-    /// Gives every step a slot of scratch, reused once its last reader within the group has run.
-    void assign_slots(std::size_t index, const std::vector<NodeId>& steps,
-                      std::unordered_map<NodeId, OperandIndex>& operand) {
-        Group& group = plan_.groups[index];
-        std::unordered_map<NodeId, std::size_t> last_reader;
-        for (std::size_t i = 0; i < steps.size(); ++i)
-            for (NodeId input : operands_of(steps[i], index)) last_reader[input] = i;
-        for (NodeId root : roots_[index]) // folds run after all steps
-            if (is_fold(node(root))) last_reader[node(root).inputs[0]] = steps.size();
-        std::vector<OperandIndex> free;
-        OperandIndex next_store = static_cast<OperandIndex>(group.loads.size());
-        group.stores = static_cast<std::int32_t>(std::ranges::count_if(steps, [&](NodeId id) { return of(id).stored; }));
-        OperandIndex first_slot = next_store + group.stores;
-        for (std::size_t i = 0; i < steps.size(); ++i) {
-            NodeId id = steps[i];
-            GroupStep step{.kernel = tile_kernel(node(id)), .row_kernel = row_kernel(node(id)), .operands = {}, .result = 0};
-            SmallVector<NodeId, 4> inputs = operands_of(id, index);
-            for (NodeId input : inputs) step.operands.push_back(operand[input]);
-            if (of(id).stored) {
-                step.store = id;
-                step.result = next_store++;
-            } else {
-                if (free.empty()) free.push_back(first_slot + group.slots++);
-                step.result = free.back();
-                free.pop_back();
-            }
-            operand[id] = step.result;
-            group.steps.push_back(step);
-            for (std::size_t k = 0; k < step.operands.size(); ++k) {
-                bool repeated = std::find(inputs.begin(), inputs.begin() + k, inputs[k]) != inputs.begin() + k;
-                if (step.operands[k] >= first_slot && last_reader[inputs[k]] == i && !of(inputs[k]).stored && !repeated)
-                    free.push_back(step.operands[k]);
-            }
-        }
+        GroupChoices choices{
+            .is_step =
+                [&](NodeId id) {
+                    return joins(id, group.space) &&
+                           (!of(id).stored || of(id).group == static_cast<std::int32_t>(index));
+                },
+            .is_stored = [&](NodeId id) { return is_needed(id) && of(id).stored; },
+            .is_seen_through = [&](NodeId id) { return is_needed(id) && of(id).seen_through; },
+        };
+        find_steps(group, tape_, roots_[index], choices);
     }
 
     static int rank_of(OpKind kind) { return kind == OpKind::source ? 0 : kind == OpKind::view ? 1 : 2; }
@@ -321,7 +262,7 @@ class Planner {
         };
         std::vector<std::pair<Key, PlanUnit>> ordered;
         for (NodeId id : needed_)
-            if (!is_elementwise(id) && !is_fold(node(id)))
+            if (!is_elementwise(id) && !is_fold(node(id)) && !of(id).seen_through)
                 ordered.push_back({{of(id).stage, rank_of(node(id).op->kind), id}, {.node = id, .dying = {}}});
         for (std::size_t group = 0; group < plan_.groups.size(); ++group)
             ordered.push_back({{stages_[group], 2, roots_[group].front()},

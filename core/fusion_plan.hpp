@@ -18,17 +18,20 @@ constexpr std::int64_t longest_tile = 1024;
 /// An operand of a step within a group: a value read from memory (`loads`), or one that an earlier step left.
 using OperandIndex = std::int32_t;
 
-/// What a group reads from memory: tile by tile where it has the group's extents, otherwise stretched.
+/// What a group reads from memory: tile by tile where it has the group's extents, otherwise a view of it, stretched.
 struct GroupLoad {
     NodeId node;
     bool in_place;
     /// The value of a state that is about to change, which holds it beside the tape; it may be overwritten all the
     /// same.
     bool of_state = false;
+    /// What is seen of the node.
+    Shape shape;
+    View view;
 };
 
-/// One elementwise or rowwise op on one tile, by one of the kernels. Operands are numbered: first the loads, then the
-/// stored values, then slots of scratch.
+/// One elementwise or rowwise op on one tile, or a chain of arithmetic, by one of the kernels. Operands are numbered:
+/// first the loads, then the stored values, then slots of scratch.
 struct GroupStep {
     TileKernel kernel;
     RowKernel row_kernel;
@@ -46,6 +49,8 @@ struct GroupFold {
     OperandIndex operand;
     NodeId node;
     Shape axes;
+    /// The fold of the same elements whose state holds this one's result as well; -1 for none.
+    std::int32_t within = -1;
 };
 
 /// Elementwise and rowwise nodes over one space of elements, and the reductions at their ends, run together tile by

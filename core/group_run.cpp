@@ -34,13 +34,15 @@ class GroupRun {
           count_(element_count(group.space.shape)) {
         std::int64_t run = count_;
         for (const GroupFold& fold : group.folds) {
-            if (includer_of(fold)) continue;
+            if (fold.within >= 0) continue;
             walks_.emplace_back(fold, group.space.shape);
             run = std::min(run, walks_.back().run());
         }
         for (const GroupLoad& load : group.loads)
-            if (!load.in_place)
-                run = std::min(run, BroadcastReader(tape.computed(load.node), group.space.shape).run());
+            if (!load.in_place) {
+                readers_.emplace_back(tape.computed(load.node), load.shape, load.view, group.space.shape);
+                run = std::min(run, readers_.back().run());
+            }
         for (const GroupLoad& load : group.loads) loaded_.push_back(tape.computed(load.node).bytes_begin());
         for (const GroupStep& step : group.steps)
             if (step.store >= 0) stored_.push_back(room_for(step, recycles));
@@ -86,9 +88,9 @@ class GroupRun {
             if (step.store >= 0) tape_.set_computed(step.store, std::move(stored_[next++]).freeze());
         for (std::size_t i = 0; i < walks_.size(); ++i) walks_[i].join(state_of(i), states_of(walks_[i]));
         for (const GroupFold& fold : group_.folds) {
-            const GroupFold* includer = includer_of(fold);
+            const GroupFold& taken = fold.within >= 0 ? group_.folds[static_cast<std::size_t>(fold.within)] : fold;
             std::size_t i = 0;
-            while (&walks_[i].fold() != (includer ? includer : &fold)) ++i;
+            while (&walks_[i].fold() != &taken) ++i;
             tape_.set_computed(fold.node, walks_[i].finish(fold, state_of(i), tape_.node(fold.node).type));
         }
     }
@@ -134,13 +136,9 @@ class GroupRun {
       public:
         explicit Worker(GroupRun& run)
             : run_(run), operands_(run.first_slot() + static_cast<std::size_t>(run.group_.slots)),
-              folded_(run.walks_.size()) {
-            const Group& group = run.group_;
-            for (const GroupLoad& load : group.loads)
-                if (!load.in_place) {
-                    readers_.emplace_back(run.tape_.computed(load.node), group.space.shape);
-                    readers_.back().reserve(run.tile_); // a tile that does not fit would throw in a parallel region
-                }
+              readers_(run.readers_), folded_(run.walks_.size()) {
+            for (BroadcastReader& reader : readers_)
+                reader.reserve(run.tile_); // a tile that does not fit would throw in a parallel region
             std::size_t tile_bytes = (static_cast<std::size_t>(run.tile_) * run.element_size_ + 63) / 64 * 64, size = 0;
             std::vector<std::size_t> offsets;
             for (std::size_t operand = run.first_slot(); operand < operands_.size(); ++operand) {
@@ -183,8 +181,8 @@ class GroupRun {
                     run_tile(begin + row * run_.run_, width, row * run_.tile_);
                 for (std::size_t i = 0; i < run_.walks_.size(); ++i) {
                     std::size_t operand = static_cast<std::size_t>(run_.walks_[i].fold().operand);
-                    bool in_scratch = std::ranges::find(kept_, operand, &Kept::operand) != kept_.end();
-                    run_.walks_[i].take_rows(folded_[i], {rows, width, in_scratch ? run_.tile_ : run_.run_}, column,
+                    std::int64_t distance = operand >= run_.first_slot() ? run_.tile_ : run_.run_;
+                    run_.walks_[i].take_rows(folded_[i], {rows, width, distance}, column,
                                              run_.group_.space.dtype, run_.state_of(i));
                 }
             }
@@ -246,14 +244,6 @@ class GroupRun {
         return MutableTensor(type);
     }
 
-    /// The fold of the same elements whose state holds the result of `fold` as well, if there is one.
-    const GroupFold* includer_of(const GroupFold& fold) const {
-        auto found = std::ranges::find_if(group_.folds, [&](const GroupFold& other) {
-            return other.kernel == fold.kernel->within && other.operand == fold.operand && other.axes == fold.axes;
-        });
-        return found == group_.folds.end() ? nullptr : &*found;
-    }
-
     std::size_t first_slot() const { return group_.loads.size() + static_cast<std::size_t>(group_.stores); }
 
     /// Whether folds read a slot of scratch: it must then be there for the whole visit.
@@ -281,6 +271,8 @@ class GroupRun {
     /// Whether chunks are columns, of a tile's width, of all rows; else they are of consecutive elements.
     bool by_columns_ = false;
     std::vector<const std::byte*> loaded_;
+    /// Of the loads that are not in place; workers have copies.
+    std::vector<BroadcastReader> readers_;
     std::vector<MutableTensor> stored_;
     std::vector<FoldWalk> walks_;
     std::vector<std::shared_ptr<std::byte>> states_;

@@ -55,6 +55,16 @@ using TileKernel = void (*)(const void* const* inputs, void* output, std::size_t
 /// Computes `rows` rows of `extent` consecutive elements from as many of the input. The output may be the input.
 using RowKernel = void (*)(const void* input, void* output, std::size_t rows, std::size_t extent);
 
+/// Ops that an evaluator may run several of in one loop.
+enum class Arithmetic : std::uint8_t { none, add, subtract, multiply };
+
+/// Where the elements of a tensor are in the memory of another: the first, and how far apart neighbours along each axis
+/// are, in elements.
+struct View {
+    std::int64_t offset = 0;
+    Shape strides;
+};
+
 /// `count` rows of `width` consecutive elements, `distance` elements from the start of one to the start of the next.
 struct FoldRows {
     std::int64_t count;
@@ -111,6 +121,10 @@ struct Op {
     int cost = 1;
     /// For elementwise ops of one input: the output has its elements, stretched.
     bool stretches = false;
+    /// For elementwise ops of two inputs: which operation on numbers this is.
+    Arithmetic arithmetic = Arithmetic::none;
+    /// For ops of one input that only choose among its elements: where these are.
+    std::function<View(const Call&)> view = nullptr;
     /// For reductions that can be fused with what comes before them: how; the attribute "axes" says over which axes.
     const FoldKernel* fold = nullptr;
 

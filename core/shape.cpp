@@ -32,6 +32,12 @@ std::int64_t element_count(const Shape& shape) {
     return count;
 }
 
+Shape dense_strides(const Shape& shape) {
+    Shape strides(shape.size(), 1);
+    for (std::size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * shape[i];
+    return strides;
+}
+
 std::int64_t checked_element_count(const Shape& shape, const std::string& operation) {
     std::int64_t count = 1;
     bool zero = false;

@@ -43,6 +43,9 @@ std::string to_string(const Shape& shape);
 /// The number of elements: the product of the extents, 1 for a scalar.
 std::int64_t element_count(const Shape& shape);
 
+/// How far apart neighbours along each axis of a tensor are, in elements.
+Shape dense_strides(const Shape& shape);
+
 /// As element_count, of a shape that nobody has checked yet. Throws ShapeError, naming `operation`, for a negative
 /// extent or more elements than can be addressed.
 std::int64_t checked_element_count(const Shape& shape, const std::string& operation);

@@ -10,10 +10,10 @@
 
 namespace cotape {
 
-const Op multiply_op = elementwise(
+const Op multiply_op = with_arithmetic(Arithmetic::multiply, elementwise(
     "multiply", [](auto a, auto b) { return a * b; },
     [](Var, Var g, Var, Var b) { return g * b; },
-    [](Var, Var g, Var a, Var) { return g * a; });
+    [](Var, Var g, Var a, Var) { return g * a; }));
 
 const Op negate_op = elementwise(
     "negate", [](auto x) { return -x; },
@@ -21,15 +21,15 @@ const Op negate_op = elementwise(
 
 namespace {
 
-const Op add_op = elementwise(
+const Op add_op = with_arithmetic(Arithmetic::add, elementwise(
     "add", [](auto a, auto b) { return a + b; },
     [](Var, Var g, Var, Var) { return g; },
-    [](Var, Var g, Var, Var) { return g; });
+    [](Var, Var g, Var, Var) { return g; }));
 
-const Op subtract_op = elementwise(
+const Op subtract_op = with_arithmetic(Arithmetic::subtract, elementwise(
     "subtract", [](auto a, auto b) { return a - b; },
     [](Var, Var g, Var, Var) { return g; },
-    [](Var, Var g, Var, Var) { return -g; });
+    [](Var, Var g, Var, Var) { return -g; }));
 
 const Op divide_op = elementwise(
     "divide", [](auto a, auto b) { return a / b; },

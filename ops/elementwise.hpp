@@ -80,4 +80,10 @@ inline Op with_cost(int cost, Op op) {
     return op;
 }
 
+/// `op`, which is this operation on two numbers: an evaluator may run it in one loop with others.
+inline Op with_arithmetic(Arithmetic arithmetic, Op op) {
+    op.arithmetic = arithmetic;
+    return op;
+}
+
 } // namespace cotape

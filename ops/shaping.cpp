@@ -64,6 +64,14 @@ bool is_one_piece(const Shape& block, const Shape& whole) {
     return axis == 0 || std::all_of(block.begin(), block.begin() + axis - 1, [](std::int64_t n) { return n == 1; });
 }
 
+View slice_view(const Call& call) {
+    std::size_t axis = static_cast<std::size_t>(call.attributes.integer("axis"));
+    Shape strides = dense_strides(call.shape(0));
+    std::int64_t offset = call.attributes.integer("begin") * strides[axis];
+    strides[axis] *= call.attributes.integer("step");
+    return {offset, strides};
+}
+
 const Op slice_op{
     .name = "slice",
     .type =
@@ -76,16 +84,13 @@ const Op slice_op{
         },
     .kernel =
         [](const Call& call, const Type& output, std::span<const Tensor> inputs) {
-            std::size_t axis = static_cast<std::size_t>(call.attributes.integer("axis"));
-            Shape strides = dense_strides(inputs[0].shape());
-            std::int64_t offset = call.attributes.integer("begin") * strides[axis];
-            std::int64_t step = call.attributes.integer("step");
-            if (step == 1 && is_one_piece(output.shape, call.shape(0))) return inputs[0].part(offset, output.shape);
+            View view = slice_view(call);
+            if (call.attributes.integer("step") == 1 && is_one_piece(output.shape, call.shape(0)))
+                return inputs[0].part(view.offset, output.shape);
             MutableTensor result(output);
-            strides[axis] *= step;
             const std::byte* first =
-                inputs[0].bytes_begin() + offset * static_cast<std::int64_t>(size_of(output.dtype));
-            copy_strided(output.shape, {first, strides}, {result.bytes(), dense_strides(output.shape)},
+                inputs[0].bytes_begin() + view.offset * static_cast<std::int64_t>(size_of(output.dtype));
+            copy_strided(output.shape, {first, view.strides}, {result.bytes(), dense_strides(output.shape)},
                          size_of(output.dtype));
             return std::move(result).freeze();
         },
@@ -95,6 +100,7 @@ const Op slice_op{
             return embed(rule.g, axis, rule.attributes.integer("begin"), rule.attributes.integer("step"),
                          rule.x[0].shape()[static_cast<std::size_t>(axis)], 0);
         },
+    .view = slice_view,
 };
 
 /// As one concatenation, where the pads put what they pad side by side into zeros: the cotangent of what was sliced up.

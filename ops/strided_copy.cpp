@@ -65,10 +65,4 @@ void copy_strided(const Shape& extents, Strided<const std::byte> from, Strided<s
         copy_block<std::uint64_t>(merged, merged_from, merged_to);
 }
 
-Shape dense_strides(const Shape& shape) {
-    Shape strides(shape.size(), 1);
-    for (std::size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * shape[i];
-    return strides;
-}
-
 } // namespace cotape

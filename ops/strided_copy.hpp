@@ -16,7 +16,4 @@ struct Strided {
 /// Copies a block of `extents` elements of `element_size` (4 or 8) bytes from one strided layout to another.
 void copy_strided(const Shape& extents, Strided<const std::byte> from, Strided<std::byte> to, std::size_t element_size);
 
-/// The strides of a dense row-major tensor.
-Shape dense_strides(const Shape& shape);
-
 } // namespace cotape

@@ -15,10 +15,12 @@ MAY_INCLUDE = {
 PRIVATE_HEADERS = {
     'core/broadcast_reader.hpp',
     'core/buffer_reuse.hpp',
+    'core/chain_kernels.hpp',
     'core/evaluation.hpp',
     'core/fold_walk.hpp',
     'core/fusion_plan.hpp',
     'core/group_run.hpp',
+    'core/group_steps.hpp',
     'core/long_sums.hpp',
     'data/digit_strokes.hpp',
     'nn/along_channels.hpp',

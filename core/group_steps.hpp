@@ -1,0 +1,29 @@
+#pragma once
+
+#include <functional>
+#include <span>
+
+#include <cotape/core/fusion_plan.hpp>
+#include <cotape/core/node.hpp>
+
+namespace cotape {
+
+/// How a group treats a value that it needs.
+struct GroupChoices {
+    /// Computed by a step of the group; otherwise read from memory.
+    std::function<bool(NodeId)> is_step;
+    /// Put into memory, where it is computed.
+    std::function<bool(NodeId)> is_stored;
+    /// Not in memory itself: its input is, and is read in its place.
+    std::function<bool(NodeId)> is_seen_through;
+};
+
+bool is_fold(const Node& node);
+/// The loops of an elementwise node, or of a rowwise one, for its element type; null where there are none.
+TileKernel tile_kernel(const Node& node);
+RowKernel row_kernel(const Node& node);
+
+/// Finds what `group` loads and computes to get the values of `roots`, which it stores or which are its folds.
+void find_steps(Group& group, const Tape& tape, std::span<const NodeId> roots, const GroupChoices& choices);
+
+} // namespace cotape
