@@ -11,19 +11,36 @@ namespace cotape::vector_math {
 // short series and round once, so that they are within 0.51 ulp of the exact value; the double versions are the
 // standard library's.
 
-/// exp(x) to a relative error of 1e-11, for the whole range in which it is a finite float and beyond; inf and 0
-/// outside.
-[[gnu::always_inline]] inline double short_exp(double x) {
-    constexpr double log2_e = 1.4426950408889634, ln_2_high = 0x1.62e42fefa0000p-1, ln_2_low = 0x1.cf79abc9e3b3ap-40;
+/// exp(x) as 2^k (1 + t), where t, from exp(r) - 1 for |r| <= ln(2) / 2, has a relative error of 3e-10.
+struct SplitExp {
+    double k, power, t;
+};
+
+/// Beyond this exp(x) is no finite float, and exp(-x) is 0 as one.
+constexpr double widest = 200;
+
+[[gnu::always_inline]] inline double at_least(double least, double x) { return x < least ? least : x; }
+[[gnu::always_inline]] inline double at_most(double most, double x) { return x > most ? most : x; }
+
+/// For |x| <= widest.
+[[gnu::always_inline]] inline SplitExp split_exp(double x) {
+    constexpr double log2_e = 1.4426950408889634, ln_2 = 0.6931471805599453;
     constexpr double to_integer = 0x1.8p52; // adding it leaves the nearest integer in the low bits
-    x = x < -200 ? -200 : x > 200 ? 200 : x;
     double shifted = x * log2_e + to_integer, k = shifted - to_integer;
-    double r = (x - k * ln_2_high) - k * ln_2_low; // |r| <= 0.35
-    double series = 1 + r * (1 + r * (1.0 / 2 + r * (1.0 / 6 + r * (1.0 / 24 + r * (1.0 / 120 + r * (1.0 / 720 +
-                    r * (1.0 / 5040 + r * (1.0 / 40320 + r * (1.0 / 362880)))))))));
+    double r = x - k * ln_2;
+    // (exp(r) - 1) / r by Chebyshev's points
+    double series = 1 + r * (0.5000000047146057 + r * (0.16666666719028936 + r * (0.04166635277111221 +
+                    r * (0.00833329846980059 + r * (0.0013941118895837 + r * 0.00019899285575896282)))));
     std::uint64_t exponent = (std::bit_cast<std::uint64_t>(shifted) + 1023) << 52;
-    return series * std::bit_cast<double>(exponent);
+    return {k, std::bit_cast<double>(exponent), r * series};
 }
+
+/// exp(x) to a relative error of 3e-10, for x from -widest on to 0 or to `widest`, and as at these ends outside.
+[[gnu::always_inline]] inline double short_exp_below_0(double x) {
+    SplitExp e = split_exp(at_least(-widest, x));
+    return e.power * e.t + e.power;
+}
+[[gnu::always_inline]] inline double short_exp(double x) { return short_exp_below_0(at_most(widest, x)); }
 
 /// log(x) to a relative error of 1e-11 for normal doubles; -inf at 0, NaN below.
 [[gnu::always_inline]] inline double short_log(double x) {
@@ -44,8 +61,8 @@ namespace cotape::vector_math {
 
 /// exp(x) - 1 and log(1 + x), as exact for small x.
 [[gnu::always_inline]] inline double short_expm1(double x) {
-    double series = x * (1 + x * (1.0 / 2 + x * (1.0 / 6 + x * (1.0 / 24))));
-    return std::abs(x) < 1e-3 ? series : short_exp(x) - 1;
+    SplitExp e = split_exp(at_least(-widest, at_most(widest, x)));
+    return e.k == 0 ? e.t : e.power * e.t + (e.power - 1);
 }
 [[gnu::always_inline]] inline double short_log1p(double x) {
     double series = x * (1 - x * (1.0 / 2 - x * (1.0 / 3 - x * (1.0 / 4))));
@@ -58,20 +75,21 @@ namespace cotape::vector_math {
 [[gnu::always_inline]] inline float log1p(float x) { return static_cast<float>(short_log1p(static_cast<double>(x))); }
 
 [[gnu::always_inline]] inline float tanh(float x) {
-    double t = short_expm1(-2 * std::abs(static_cast<double>(x)));
-    return static_cast<float>(std::copysign(-t / (t + 2), static_cast<double>(x)));
+    SplitExp e = split_exp(at_least(-widest, -2 * std::abs(static_cast<double>(x))));
+    double t = e.power * e.t + (e.power - 1); // exp(-2|x|) - 1
+    return static_cast<float>(std::copysign(t / (t + 2), static_cast<double>(x)));
 }
 
 /// 1 / (1 + exp(-x)).
 [[gnu::always_inline]] inline float sigmoid(float x) {
-    double e = short_exp(-std::abs(static_cast<double>(x)));
+    double e = short_exp_below_0(-std::abs(static_cast<double>(x)));
     return static_cast<float>((x < 0 ? e : 1) / (1 + e));
 }
 
 /// log(1 + exp(x)).
 [[gnu::always_inline]] inline float softplus(float x) {
     double wide = static_cast<double>(x), positive = wide > 0 ? wide : wide < 0 ? 0 : wide;
-    return static_cast<float>(positive + short_log1p(short_exp(-std::abs(wide))));
+    return static_cast<float>(positive + short_log1p(short_exp_below_0(-std::abs(wide))));
 }
 
 inline double exp(double x) { return std::exp(x); }
