@@ -62,6 +62,8 @@ struct Group {
     std::vector<GroupFold> folds;
     std::int32_t stores = 0;
     std::int32_t slots = 0;
+    /// What an element costs, in additions.
+    int cost = 0;
 };
 
 /// One thing to run: a group, or a single node that does not fuse.

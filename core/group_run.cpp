@@ -17,6 +17,8 @@ namespace {
 /// Elements of tiles that folds take in at a time: their state is read and written once for so many rows.
 constexpr std::int64_t elements_of_visit = 8 * longest_tile;
 constexpr std::int64_t least_chunk = 32 * 1024;
+/// Additions that are worth a thread: some microseconds.
+constexpr std::int64_t least_work = 128 * 1024;
 constexpr std::int64_t most_chunks = 32;
 /// Rows that each chunk folds at least, lest joining the folds cost as much as folding.
 constexpr std::int64_t least_rows = 64;
@@ -96,19 +98,25 @@ class GroupRun {
     }
 
   private:
-    /// Each output is folded within one chunk where that can be: chunks are then columns of a tile's width, as many as
-    /// threads like, or whole blocks. Otherwise they are of a size that depends on the space alone.
+    /// Without folds there are as many chunks as threads that pay. Otherwise each output is folded within one chunk
+    /// where that can be: chunks are then columns of a tile's width, at least one for each thread, or whole blocks. What
+    /// remains is cut into a size that depends on the space alone.
     void cut_into_chunks() {
         by_columns_ = run_ >= least_columns && !walks_.empty() &&
                       std::ranges::all_of(walks_, [&](const FoldWalk& walk) {
                           return walk.folds_rows() && walk.run() == run_;
                       });
+        std::int64_t parts = std::clamp<std::int64_t>(count_ * group_.cost / least_work, 1, omp_get_max_threads());
         if (by_columns_) {
-            std::int64_t parts = count_ >= 2 * least_chunk ? omp_get_max_threads() : 1;
             std::int64_t unit = std::lcm(extent_, columns_of_cache_line);
             std::int64_t width = ((run_ + parts - 1) / parts + unit - 1) / unit * unit;
             tile_ = std::min(tile_, width);
             chunks_ = (run_ + tile_ - 1) / tile_;
+            return;
+        }
+        if (walks_.empty()) {
+            chunk_ = std::max<std::int64_t>(1, (count_ / parts + tile_ - 1) / tile_) * tile_;
+            chunks_ = std::max<std::int64_t>(1, (count_ + chunk_ - 1) / chunk_);
             return;
         }
         std::int64_t least = std::max(least_chunk, (count_ + most_chunks - 1) / most_chunks), unit = 1;

@@ -9,6 +9,9 @@
 namespace cotape {
 namespace {
 
+/// What a fold takes for an element, in additions.
+constexpr int fold_cost = 4;
+
 class Builder {
   public:
     Builder(Group& group, const Tape& tape, std::span<const NodeId> roots, const GroupChoices& choices)
@@ -16,6 +19,7 @@ class Builder {
         for (NodeId root : roots) {
             if (!is_fold(node(root))) continue;
             folds_.push_back(root);
+            group_.cost += fold_cost;
             ++readers_[node(root).inputs[0]];
         }
         collect(roots);
@@ -63,6 +67,7 @@ class Builder {
                 continue;
             }
             nodes.push_back(id);
+            group_.cost += node(id).op->cost;
             for (NodeId operand : operands_of(id)) {
                 pending.push_back(operand);
                 ++readers_[operand];
