@@ -158,6 +158,7 @@ const Op checkpoint_op{
 } // namespace
 
 Var checkpoint(const VarFunction& function, std::span<const Var> inputs, Where where) {
+    if (!function) throw ValueError("checkpoint: needs a function, got none");
     if (inputs.empty()) throw ValueError("checkpoint: needs at least one input");
     Tape& tape = inputs.front().tape();
     Tape::Transaction transaction(tape);

@@ -103,6 +103,8 @@ void check_rule(const DerivativeRule& rule, const std::string& name, Var own_out
 
 VarFunction with_derivative(VarFunction function, DerivativeRule rule, const CustomDerivativeOptions& options,
                             Where where) {
+    if (!function) throw ValueError(fmt::format("{}: needs a function, got none", options.name));
+    if (!rule) throw ValueError(fmt::format("{}: needs a derivative, got none", options.name));
     std::shared_ptr<const Op> op = make_op(rule, options.name);
     return [=, function = std::move(function), rule = std::move(rule)](const std::vector<Var>& inputs) {
         if (inputs.empty()) throw ValueError(fmt::format("{}: needs at least one input", op->name));

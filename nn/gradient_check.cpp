@@ -1,11 +1,13 @@
 #include <cotape/nn/gradient_check.hpp>
 
+#include <cotape/core/error.hpp>
 #include <cotape/core/tape.hpp>
 
 namespace cotape::nn {
 
 GradientCheckReport check_gradients(Module& net, const Tensor& x, const std::function<Var(Var)>& loss,
                                     const GradientCheckOptions& options) {
+    if (!loss) throw ValueError("nn::check_gradients: needs a loss, got none");
     std::vector<Named<Parameter>> parameters = net.parameters();
     std::vector<Named<State>> statistics = net.statistics();
     std::vector<Tensor> inputs{x.as(Dtype::float64)};

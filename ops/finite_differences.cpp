@@ -101,7 +101,8 @@ DerivativeEstimate differentiate(const ScalarFunction& function, double at_zero,
 double rounding_noise(const ScalarFunction& function) {
     double noise = noise_at(function, 0x1p-40, 2);
     // Where large terms cancel, so short a step may move none of them by a rounding.
-    for (double spacing = 0x1p-34; noise == 0 && spacing <= 0x1p-16; spacing *= 64) noise = noise_at(function, spacing, 4);
+    for (double spacing = 0x1p-34; noise == 0 && spacing <= 0x1p-16; spacing *= 64)
+        noise = noise_at(function, spacing, 4);
     return noise;
 }
 

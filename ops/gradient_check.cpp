@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <optional>
 
 #include <fmt/format.h>
@@ -44,20 +45,26 @@ class Check {
             note(Verdict::inconclusive, hindrance->reason, hindrance->obstacle);
             return std::move(report_);
         }
-        if (options_.full_jacobian)
-            for (std::int64_t element = 0; element < projections_.output_size() && report_.findings.empty();
-                 ++element) {
-                projections_.select_output(element);
-                check_orders();
-            }
-        else
-            check_orders();
+        check_outputs();
+        if (report_.verdict == Verdict::fail && projections_.has_small_elements()) {
+            report_ = {}; // what steps of one size for all elements refute must be wrong at each element's own as well
+            projections_.move_elements_by_their_own_scales();
+            check_outputs();
+        }
         if (report_.verdict == Verdict::fail && options_.localize)
             report_.wrong_rules = wrong_rules(projections_, report_.findings.front());
         return std::move(report_);
     }
 
   private:
+    void check_outputs() {
+        if (!options_.full_jacobian) return check_orders();
+        for (std::int64_t element = 0; element < projections_.output_size() && report_.findings.empty(); ++element) {
+            projections_.select_output(element);
+            check_orders();
+        }
+    }
+
     void check_orders() {
         natural_scale_ = 0;
         for (int order = 1; order <= order_ && report_.findings.empty(); ++order) check_order(order);
@@ -69,7 +76,7 @@ class Check {
         point_ = projections_.derivatives(order);
         auto line = [&](double t) { return projections_.moved_all(order, t); };
         double noise = rounding_noise(line);
-        noise_ = 2 * epsilon * point_.scale + std::numeric_limits<double>::min();
+        noise_ = 2 * epsilon * point_.scale + 2 * point_.rounding + std::numeric_limits<double>::min();
         if (std::isfinite(noise)) noise_ += 8 * noise; // not so at a border
         double change = std::abs(line(step_of(1)) - point_.value);
         if (order > 1) natural_scale_ *= projections_.tangent_share();
@@ -106,25 +113,19 @@ class Check {
     /// At order 1: neither the gradient nor a step in a random direction shows that the input matters.
     bool is_annihilated(std::size_t input) const {
         std::int64_t count = projections_.size(input);
-        double step = step_of(1) * projections_.scale(input);
-        double change = projections_.moved(1, input, 0, count, step) - point_.value;
-        double largest = point_.largest_gradient(input);
-        return std::abs(change) <= 4 * noise_ && largest * step * std::sqrt(static_cast<double>(count)) <= 4 * noise_;
+        double step = step_of(1), change = projections_.moved(1, input, 0, count, step) - point_.value;
+        double largest = step * std::sqrt(static_cast<double>(count)) * projections_.largest_slope(point_, input);
+        return std::abs(change) <= 4 * noise_ && largest <= 4 * noise_;
     }
 
     /// The derivative along the random direction of elements [begin, end), and where it is wrong, of their halves.
     void check_range(int order, std::size_t input, std::int64_t begin, std::int64_t end) {
-        double got = point_.along(input, projections_.direction(input), begin, end);
+        double got = projections_.slope(point_, input, begin, end);
         double width = std::sqrt(static_cast<double>(end - begin));
-        double scale = std::max(point_.largest_gradient(input), natural_scale_ / projections_.scale(input)) * width;
+        double scale = std::max(projections_.largest_slope(point_, input), natural_scale_) * width;
         auto line = [&](double t) { return projections_.moved(order, input, begin, end, t); };
-        Outcome outcome = compare(order, line, projections_.scale(input) / width, scale, got, levels_[input]);
-        double own = end == begin + 1 ? std::abs(projections_.element(input, begin)) : 0;
-        if (outcome.verdict == Verdict::fail && own > 0 && own < projections_.scale(input)) {
-            int level = 0; // beside larger elements a small one may be stepped over: 1 / x at 1e-8
-            Outcome closer = compare(order, line, own, scale, got, level);
-            if (closer.verdict != Verdict::fail) outcome = closer;
-        }
+        auto nearby = [&](double t) { return projections_.moved_slope(order, input, begin, end, t); };
+        Outcome outcome = compare(order, {got, nearby, line, 1 / width, scale, noise_}, levels_[input]);
         GradientOrderSummary& summary = current();
         if (outcome.verdict == Verdict::inconclusive) {
             ++summary.comparisons;
@@ -146,8 +147,10 @@ class Check {
             check_range(order, input, middle, end);
         }
         if (report_.findings.size() > before || before >= largest_findings) return;
-        add({DerivativeMode::reverse, order, input, end == begin + 1 ? begin : -1, got, outcome.expected,
-             std::abs(got - outcome.expected), outcome.bound});
+        bool single = end == begin + 1;
+        double unit = single ? projections_.element_size(input, begin) : 1;
+        add({DerivativeMode::reverse, order, input, single ? begin : -1, got / unit, outcome.expected / unit,
+             std::abs(got - outcome.expected) / unit, outcome.bound / unit});
     }
 
     /// Counts a comparison; true where it passed.
@@ -163,10 +166,10 @@ class Check {
         return true;
     }
 
-    /// compare_slope with this order's noise; where numbers leave the range of float64 nothing is told.
-    Outcome compare(int order, const ScalarFunction& line, double length, double natural, double got, int& level) {
-        Outcome outcome = compare_slope(line, length, natural, noise_, got, level);
-        bool suspicious = outcome.flat || got == 0 || !std::isfinite(got);
+    /// Where numbers leave the range of float64, nothing is told.
+    Outcome compare(int order, const ClaimedSlope& slope, int& level) {
+        Outcome outcome = compare_slope(slope, level);
+        bool suspicious = outcome.flat || slope.got == 0 || !std::isfinite(slope.got);
         if (outcome.verdict == Verdict::fail && suspicious && projections_.strains_range(order))
             return {.obstacle = Obstacle::out_of_range};
         return outcome;
@@ -177,28 +180,34 @@ class Check {
     void check_beside(int order) {
         Projections::Beside beside = projections_.derivatives_beside(order);
         if (!std::isfinite(beside.value)) return; // beyond the domain
-        double share = projections_.tangent_share(), got = 0;
-        for (double slope : beside.slopes) got += slope;
+        double share = projections_.tangent_share();
         auto every = [&](double t) { return projections_.moved_beside(order, {}, t / share); };
-        double noise =
-            2 * epsilon * std::max(natural_scale_, std::abs(beside.value)) + 8 * rounding_noise(every);
+        double noise = 2 * epsilon * std::max(natural_scale_, std::abs(beside.value)) + 8 * rounding_noise(every);
         if (!std::isfinite(noise)) return;
         noise_ = std::max(noise_, noise); // values that are 0 at the inputs are exact there, and not here
+        auto slope_of = [](const Projections::Beside& point, std::optional<std::size_t> only) {
+            return only ? point.slopes.at(*only) : std::reduce(point.slopes.begin(), point.slopes.end());
+        };
         auto compare_along = [&](std::optional<std::size_t> only) {
             int level = 0;
             auto line = [&](double t) { return projections_.moved_beside(order, only, t); };
-            return compare(order, line, 1 / share, natural_scale_ * share, only ? beside.slopes[*only] : got, level);
+            auto nearby = [&](double t) {
+                Projections::Beside point = projections_.derivatives_beside(order, t);
+                return std::isfinite(point.value) ? slope_of(point, only) : point.value;
+            };
+            double got = slope_of(beside, only);
+            return compare(order, {got, nearby, line, 1 / share, natural_scale_ * share, noise_}, level);
         };
         auto add_wrong = [&](std::size_t input, double slope, const Outcome& outcome) {
             add({DerivativeMode::reverse, order, input, -1, slope, outcome.expected, std::abs(slope - outcome.expected),
                  outcome.bound});
         };
         Outcome all = compare_along({});
-        if (all.verdict == Verdict::inconclusive || summarize(all, got)) return;
+        if (all.verdict == Verdict::inconclusive || summarize(all, slope_of(beside, {}))) return;
         for (std::size_t input = 0; input < levels_.size(); ++input)
             if (Outcome one = compare_along(input); one.verdict == Verdict::fail)
                 add_wrong(input, beside.slopes[input], one);
-        if (report_.findings.empty()) add_wrong(0, got, all);
+        if (report_.findings.empty()) add_wrong(0, slope_of(beside, {}), all);
     }
 
     /// Derivatives nested in another mode, of all inputs together, and where they are wrong, of each alone.
@@ -220,19 +229,29 @@ class Check {
             outcome.expected = reverse.value;
             outcome.scale = got.scale + reverse.scale;
             outcome.bound = noise_ / step_of(step_levels - 2) + 0x1p-32 * outcome.scale;
-            if (!(std::abs(got.value - reverse.value) <= outcome.bound)) outcome.verdict = Verdict::fail;
+            double difference = got.value - reverse.value;
+            if (!(std::abs(difference) <= outcome.bound)) outcome.verdict = Verdict::fail;
+            auto nearby = [&](double t) {
+                return projections_.nested(mode, order, only, t).value -
+                       projections_.nested(DerivativeMode::reverse, order, only, t).value;
+            };
+            if (outcome.verdict == Verdict::fail && !std::isfinite(difference) && projections_.strains_range(order))
+                outcome = {.obstacle = Obstacle::out_of_range};
+            else if (outcome.verdict == Verdict::fail &&
+                     is_unsteady(nearby, std::abs(difference) - outcome.bound))
+                outcome = {.obstacle = Obstacle::rounding};
             ++current().comparisons;
         } else {
             auto line = [&](double t) { return projections_.moved_nested(mode, order, only, t); };
             int level = 0;
             double share = projections_.tangent_share();
-            outcome = compare(order, line, 1 / share, natural_scale_ * share, got.value, level);
-            if (outcome.verdict == Verdict::inconclusive)
-                note(Verdict::inconclusive,
-                     fmt::format("order {}, {}: {}", order, to_string(mode), words(outcome.obstacle)),
-                     outcome.obstacle);
+            auto nearby = [&](double t) { return projections_.nested(mode, order, only, t).value; };
+            outcome = compare(order, {got.value, nearby, line, 1 / share, natural_scale_ * share, noise_}, level);
             summarize(outcome, got.value);
         }
+        if (outcome.verdict == Verdict::inconclusive)
+            note(Verdict::inconclusive,
+                 fmt::format("order {}, {}: {}", order, to_string(mode), words(outcome.obstacle)), outcome.obstacle);
         if (outcome.verdict != Verdict::fail) return std::nullopt;
         return GradientFinding{mode, order, only.value_or(0), -1, got.value, outcome.expected,
                                std::abs(got.value - outcome.expected), outcome.bound};
@@ -284,6 +303,7 @@ GradientCheckReport check_gradients(const CheckedFunction& function, const std::
     if (options.directions < 1)
         throw ValueError(fmt::format("check_gradients: needs at least one direction, got {}", options.directions));
     if (options.modes.empty()) throw ValueError("check_gradients: needs at least one mode");
+    if (!function) throw ValueError("check_gradients: needs a function, got none");
     if (inputs.empty()) throw ValueError("check_gradients: needs at least one input");
     for (std::size_t i = 0; i < inputs.size(); ++i) {
         auto inconclusive = [&](Obstacle obstacle, std::string what) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include <cotape/core/ancestors.hpp>
 #include <cotape/core/evaluate.hpp>
 #include <cotape/core/tape.hpp>
 #include <cotape/ops/error_likeness.hpp>
@@ -46,7 +47,7 @@ constexpr int tested_alike = 2;
 std::vector<Application> applications(const Projections& projections, int order) {
     Projections::Recording recording = projections.record(order);
     const Tape& tape = recording.phi.tape();
-    std::vector<NodeId> nodes = nodes_behind({&recording.phi, 1});
+    std::vector<NodeId> nodes = ancestors({&recording.phi, 1});
     std::vector<bool> depends(tape.size());
     for (Var input : recording.inputs) depends[static_cast<std::size_t>(input.id())] = true;
     std::vector<NodeId> tested;
@@ -125,9 +126,11 @@ DerivativeEstimate expected_derivative(const Projections& projections, double at
     DerivativeEstimate best{.bound = INFINITY};
     for (double share : {0x1p-8, 0x1p-14}) {
         auto line = [&](double t) { return projections.moved(1, input, begin, begin + 1, t); };
-        DerivativeEstimate estimate = differentiate(line, at_zero, share * projections.scale(input), noise);
+        DerivativeEstimate estimate = differentiate(line, at_zero, share, noise);
         if (estimate.finite && estimate.bound < best.bound) best = estimate;
     }
+    best.value /= projections.element_size(input, begin);
+    best.bound /= projections.element_size(input, begin);
     return best;
 }
 

@@ -20,16 +20,13 @@ constexpr int highest_order = 4;
 constexpr double largest_tangent = 0x1p200;
 /// How far beside the inputs, as a share of their scale, derivatives are looked at once more.
 constexpr double beside = 0x1p-7;
+/// Elements below this share of their input's scale may be stepped over by the steps that the scale suggests.
+constexpr double small = 0x1p-6;
 
-/// Elements [begin, end) moved by `distance` along `direction`; a single one by `distance` itself.
-Tensor moved_tensor(const Tensor& tensor, const std::vector<double>& direction, std::int64_t begin, std::int64_t end,
-                    double distance) {
-    return Tensor::make<double>(tensor.shape(), [&](std::span<double> elements) {
-        std::ranges::copy(tensor.elements<double>(), elements.begin());
-        for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
-            elements[i] += end == begin + 1 ? distance : distance * direction[i];
-    });
-}
+double tangent_size(double size) { return std::clamp(size, 1 / largest_tangent, largest_tangent); }
+
+/// The power of two next to a number; 1 for 0.
+double scale_of(double number) { return number == 0 ? 1 : std::exp2(std::round(std::log2(std::abs(number)))); }
 
 Tensor moved_along(const Tensor& tensor, const Tensor& direction, double distance) {
     return Tensor::make<double>(tensor.shape(), [&](std::span<double> elements) {
@@ -46,14 +43,6 @@ double sum_of_absolute_products(const Tensor& a, const Tensor& b) {
 
 bool same_elements(const Tensor& a, const Tensor& b) {
     return a.type() == b.type() && std::memcmp(a.bytes_begin(), b.bytes_begin(), a.bytes()) == 0;
-}
-
-bool strains(const Tensor& value) {
-    if (value.dtype() != Dtype::float64) return false;
-    return std::ranges::any_of(value.elements<double>(), [](double element) {
-        double size = std::abs(element);
-        return (size > 0 && size < 0x1p-511) || (size > 0x1p511 && std::isfinite(size));
-    });
 }
 
 /// What `compute` gives at a point beside the inputs; NaN where an op refuses it as beyond its domain.
@@ -78,67 +67,68 @@ bool in_reverse(DerivativeMode mode, int level, int order) {
 
 } // namespace
 
-std::vector<NodeId> nodes_behind(std::span<const Var> vars) {
-    std::vector<NodeId> nodes, open;
-    std::vector<bool> seen;
-    if (!vars.empty()) seen.resize(vars.front().tape().size());
-    auto visit = [&](NodeId id) {
-        if (!seen[static_cast<std::size_t>(id)]) open.push_back(id);
-        seen[static_cast<std::size_t>(id)] = true;
-    };
-    for (Var var : vars) visit(var.id());
-    while (!open.empty()) {
-        NodeId id = open.back();
-        open.pop_back();
-        nodes.push_back(id);
-        for (NodeId input : vars.front().tape().node(id).inputs) visit(input);
-    }
-    std::ranges::sort(nodes);
-    return nodes;
-}
-
 Projections::Projections(const CheckedFunction& function, const std::vector<Tensor>& inputs, std::uint64_t seed)
     : function_(function), inputs_(inputs), random_(seed) {
     for (const Tensor& input : inputs_) {
         double scale = 0;
         for (double element : input.elements<double>()) scale = std::max(scale, std::abs(element));
-        scales_.push_back(scale == 0 ? 1 : std::exp2(std::round(std::log2(scale))));
+        scales_.push_back(scale_of(scale));
+        sizes_.emplace_back(static_cast<std::size_t>(input.size()), scales_.back());
     }
-    tangents_.resize(highest_order);
+    draw_tangents();
+    draw_directions();
+}
+
+bool Projections::has_small_elements() const {
+    for (std::size_t i = 0; i < inputs_.size(); ++i)
+        for (double element : inputs_[i].elements<double>())
+            if (element != 0 && std::abs(element) < small * scales_[i]) return true;
+    return false;
+}
+
+void Projections::move_elements_by_their_own_scales() {
+    for (std::size_t i = 0; i < inputs_.size(); ++i)
+        for (std::size_t k = 0; k < sizes_[i].size(); ++k)
+            if (double element = inputs_[i].elements<double>()[k]; element != 0) sizes_[i][k] = scale_of(element);
+    draw_tangents();
+    draw_directions();
+}
+
+void Projections::draw_tangents() {
+    tangents_.assign(highest_order, {});
     for (std::vector<Tensor>& tangents : tangents_)
         for (std::size_t i = 0; i < inputs_.size(); ++i)
             tangents.push_back(Tensor::make<double>(inputs_[i].shape(), [&](std::span<double> elements) {
-                double size = std::clamp(scales_[i], 1 / largest_tangent, largest_tangent);
-                for (double& element : elements) element = size * signed_uniform();
+                for (std::size_t k = 0; k < elements.size(); ++k)
+                    elements[k] = tangent_size(sizes_[i][k]) * signed_uniform();
             }));
-    draw_directions();
 }
 
 double Projections::uniform() { return static_cast<double>(random_() >> 11) * 0x1p-53; }
 
 double Projections::tangent_share() const {
     double share = 0;
-    for (double scale : scales_)
-        share = std::max(share, std::clamp(scale, 1 / largest_tangent, largest_tangent) / scale);
+    for (const std::vector<double>& sizes : sizes_)
+        for (double size : sizes) share = std::max(share, tangent_size(size) / size);
     return share;
 }
 
 void Projections::draw_directions() {
     directions_.clear();
-    for (const Tensor& input : inputs_) {
-        directions_.emplace_back(static_cast<std::size_t>(input.size()));
-        for (double& element : directions_.back()) element = signed_uniform();
+    for (const std::vector<double>& sizes : sizes_) {
+        directions_.push_back(sizes);
+        for (double& element : directions_.back()) element *= signed_uniform();
     }
 }
 
-std::optional<Projections::Hindrance> Projections::hindrance() {
+std::optional<Hindrance> Projections::hindrance() {
     Recording recording = record_function(inputs_);
     Tensor first = recording.output.value();
     if (first.dtype() != Dtype::float64)
         return Hindrance{Obstacle::input_type, fmt::format("the function gives {}: derivatives are checked in float64",
                                                            to_string(first.dtype()))};
     if (first.size() == 0) return Hindrance{Obstacle::annihilated, "the function gives no elements"};
-    if (first_non_finite(first)) return why_not_finite(recording);
+    if (first_non_finite(first)) return why_not_finite(recording.inputs, recording.output);
     if (!same_elements(first, record_function(inputs_).output.value()))
         return Hindrance{Obstacle::not_deterministic,
                          "the function gives another output when it is called again: it is not deterministic"};
@@ -146,33 +136,6 @@ std::optional<Projections::Hindrance> Projections::hindrance() {
         for (double& weight : weights) weight = signed_uniform();
     });
     return std::nullopt;
-}
-
-Projections::Hindrance Projections::why_not_finite(const Recording& recording) const {
-    std::vector<std::optional<std::size_t>> reached_by(tape_.size());
-    for (std::size_t i = 0; i < recording.inputs.size(); ++i)
-        reached_by[static_cast<std::size_t>(recording.inputs[i].id())] = i;
-    for (NodeId id : nodes_behind({&recording.output, 1})) {
-        const Node& node = tape_.node(id);
-        std::optional<std::size_t>& input = reached_by[static_cast<std::size_t>(id)];
-        for (NodeId operand : node.inputs)
-            if (!input) input = reached_by[static_cast<std::size_t>(operand)];
-        Tensor value = tape_.var(id).value();
-        std::optional<std::int64_t> element = first_non_finite(value);
-        if (!element) continue;
-        double result = value.at(*element);
-        if (std::isnan(result)) result = NAN; // of no sign
-        std::string what = fmt::format("{} ({}) gives {} at element {}", node.op->name, place_of(tape_, node), result,
-                                       *element);
-        if (node.inputs.size() == 1)
-            if (Tensor from = tape_.var(node.inputs[0]).value(); from.size() == value.size())
-                what += fmt::format(", from {}", from.at(*element));
-        if (!input) return {Obstacle::not_finite, "the function is not finite: " + what};
-        if (std::isnan(result))
-            return {Obstacle::outside_domain, fmt::format("input {} lies outside the domain: {}", *input, what)};
-        return {Obstacle::not_finite, fmt::format("the function is not finite at input {}: {}", *input, what)};
-    }
-    return {Obstacle::not_finite, "the function is not finite at its inputs"};
 }
 
 void Projections::select_output(std::int64_t element) {
@@ -246,36 +209,59 @@ Projections::Point Projections::derivatives(int order) const {
                 sum_of_absolute_products(slopes[i].value(), tangents_[static_cast<std::size_t>(order - 2)][i]);
     }
     for (Var slope : gradients(recording.phi, recording.inputs)) point.gradient.push_back(slope.value());
+    point.rounding = rounding_error(recording.inputs, recording.phi);
     return point;
 }
 
-double Projections::Point::largest_gradient(std::size_t input) const {
-    double largest = 0;
-    for (double element : gradient[input].elements<double>())
-        if (std::isfinite(element)) largest = std::max(largest, std::abs(element));
-    return largest;
-}
-
-double Projections::Point::along(std::size_t input, const std::vector<double>& direction, std::int64_t begin,
-                                 std::int64_t end) const {
-    std::span<const double> elements = gradient[input].elements<double>();
-    if (end == begin + 1) return elements[static_cast<std::size_t>(begin)];
+double Projections::slope(const Point& point, std::size_t input, std::int64_t begin, std::int64_t end) const {
+    std::span<const double> elements = point.gradient[input].elements<double>();
     double sum = 0;
-    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
-        sum += elements[i] * direction[i];
+    for (std::int64_t i = begin; i < end; ++i)
+        sum += elements[static_cast<std::size_t>(i)] * displacement(input, i, end - begin);
     return sum;
 }
 
-double Projections::moved(int order, std::size_t input, std::int64_t begin, std::int64_t end, double distance) const {
+double Projections::largest_slope(const Point& point, std::size_t input) const {
+    double largest = 0;
+    for (std::int64_t i = 0; i < size(input); ++i)
+        if (double slope = point.gradient[input].at(i) * element_size(input, i); std::isfinite(slope))
+            largest = std::max(largest, std::abs(slope));
+    return largest;
+}
+
+double Projections::displacement(std::size_t input, std::int64_t element, std::int64_t moving) const {
+    return moving == 1 ? element_size(input, element) : directions_[input][static_cast<std::size_t>(element)];
+}
+
+Tensor Projections::moved_tensor(std::size_t input, std::int64_t begin, std::int64_t end, double share) const {
+    return Tensor::make<double>(inputs_[input].shape(), [&](std::span<double> elements) {
+        std::ranges::copy(inputs_[input].elements<double>(), elements.begin());
+        for (std::int64_t i = begin; i < end; ++i)
+            elements[static_cast<std::size_t>(i)] += share * displacement(input, i, end - begin);
+    });
+}
+
+double Projections::moved_slope(int order, std::size_t input, std::int64_t begin, std::int64_t end,
+                                double share) const {
+    return where_defined([&] {
+        Recording recording = record_moved(order, share);
+        Point point;
+        point.gradient.resize(inputs_.size());
+        point.gradient[input] = gradient(recording.phi, recording.inputs[input]).value();
+        return slope(point, input, begin, end);
+    });
+}
+
+double Projections::moved(int order, std::size_t input, std::int64_t begin, std::int64_t end, double share) const {
     std::vector<Tensor> point = inputs_;
-    point[input] = moved_tensor(inputs_[input], directions_[input], begin, end, distance);
+    point[input] = moved_tensor(input, begin, end, share);
     return where_defined([&] { return record_at(point, order).phi.item(); });
 }
 
 std::vector<Tensor> Projections::moved_inputs(double share) const {
     std::vector<Tensor> point;
     for (std::size_t i = 0; i < inputs_.size(); ++i)
-        point.push_back(moved_tensor(inputs_[i], directions_[i], 0, size(i), share * scales_[i]));
+        point.push_back(moved_tensor(i, 0, size(i), share));
     return point;
 }
 
@@ -283,8 +269,9 @@ double Projections::moved_all(int order, double share) const {
     return where_defined([&] { return record_moved(order, share).phi.item(); });
 }
 
-Projections::Nested Projections::nested(DerivativeMode mode, int order, std::optional<std::size_t> only) const {
-    Recording recording = record_function(inputs_);
+Projections::Nested Projections::nested(DerivativeMode mode, int order, std::optional<std::size_t> only,
+                                        double share) const {
+    Recording recording = record_function(share == 0 ? inputs_ : moved_inputs(share));
     double value = nest(recording, mode, order, order, only).item(), scale = std::abs(value);
     if (mode == DerivativeMode::reverse) {
         std::vector<Var> slopes = gradients(nest(recording, mode, order, order - 1, {}), recording.inputs);
@@ -302,8 +289,8 @@ double Projections::moved_nested(DerivativeMode mode, int order, std::optional<s
     return where_defined([&] { return nest(record_function(point), mode, order, order - 1, {}).item(); });
 }
 
-Projections::Beside Projections::derivatives_beside(int order) const {
-    Recording recording = record_moved(order, beside);
+Projections::Beside Projections::derivatives_beside(int order, double share) const {
+    Recording recording = record_moved(order, beside + share);
     Beside result{where_defined([&] { return recording.phi.item(); }), {}};
     if (std::isnan(result.value)) return result;
     std::vector<Var> slopes = gradients(recording.phi, recording.inputs);
@@ -321,11 +308,7 @@ double Projections::moved_beside(int order, std::optional<std::size_t> only, dou
 
 bool Projections::strains_range(int order) const {
     Recording recording = record_at(inputs_, order);
-    std::vector<Var> slopes = gradients(recording.phi, recording.inputs);
-    auto inputs = static_cast<NodeId>(recording.inputs.size()); // they come first; other sources are as they are meant
-    return std::ranges::any_of(nodes_behind(slopes), [&](NodeId id) {
-        return (id < inputs || tape_.node(id).op->kind != OpKind::source) && strains(tape_.var(id).value());
-    });
+    return cotape::strains_range(recording.inputs, gradients(recording.phi, recording.inputs));
 }
 
 } // namespace cotape

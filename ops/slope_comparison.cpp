@@ -13,36 +13,48 @@ constexpr double needed_resolution = 1e-5;
 constexpr double decisive = 8;
 constexpr double epsilon = 0x1p-52;
 
-/// Whether the smallest step agrees with `got`, and not with what larger steps said: these stepped over something.
-bool vindicates(const DerivativeEstimate& smallest, const DerivativeEstimate& refuted, double got) {
-    return smallest.finite && std::abs(got - smallest.value) <= smallest.bound &&
-           std::abs(refuted.value - smallest.value) > refuted.bound + smallest.bound;
+/// Whether a smaller step agrees with `got`, and not with what larger steps said: these stepped over something.
+bool vindicates(const DerivativeEstimate& smaller, const DerivativeEstimate& refuted, double got) {
+    return smaller.finite && std::abs(got - smaller.value) <= smaller.bound &&
+           std::abs(refuted.value - smaller.value) > refuted.bound + smaller.bound;
 }
 
 } // namespace
 
 double step_of(int level) { return level == 0 ? 0.5 : std::ldexp(1, -2 - 6 * level); }
 
-SlopeComparison compare_slope(const ScalarFunction& line, double length, double natural, double noise, double got,
-                              int& level) {
+bool is_unsteady(const ScalarFunction& nearby, double error) {
+    if (!std::isfinite(error)) return false;
+    auto [lowest, highest] = std::minmax({nearby(-0x1p-40), nearby(0x1p-40), nearby(0x1.8p-39)});
+    return !(8 * (highest - lowest) < error);
+}
+
+SlopeComparison compare_slope(const ClaimedSlope& slope, int& level) {
     std::optional<DerivativeEstimate> refuted;
     SlopeComparison last;
-    double at_zero = line(0);
+    double at_zero = slope.line(0), got = slope.got;
+    auto at_step = [&](double step) { return differentiate(slope.line, at_zero, step, slope.noise); };
     for (int next = level; next < step_levels + (refuted ? 1 : 0); ++next) { // the one beyond only confirms
-        DerivativeEstimate estimate = differentiate(line, at_zero, step_of(next) * length, noise);
+        DerivativeEstimate estimate = at_step(step_of(next) * slope.length);
         if (next == 0 && !estimate.exact) continue;
         if (!estimate.finite) {
             if (!refuted) last.obstacle = Obstacle::outside_domain;
             continue;
         }
-        double scale = std::max(natural, estimate.secant);
+        double scale = std::max(slope.natural, estimate.secant);
         estimate.bound += 64 * epsilon * scale;
         bool kink = estimate.kink > needed_resolution * scale;
         bool sharp = !kink && estimate.bound <= needed_resolution * scale;
         bool agrees = std::abs(got - estimate.value) <= estimate.bound;
         if (refuted && !kink && std::abs(refuted->value - estimate.value) <= refuted->bound + estimate.bound &&
             (!agrees || (sharp && !(std::abs(got - refuted->value) <= decisive * refuted->bound)))) {
-            if (vindicates(differentiate(line, at_zero, step_of(step_levels - 1) * length, noise), *refuted, got)) break;
+            // Where the function is as steep as `got` says, its values are used up within a short distance.
+            double largest_change = refuted->secant * step_of(level) * slope.length;
+            double smallest = step_of(step_levels - 1) * slope.length;
+            double steep = step_of(1) * std::max(std::abs(at_zero), largest_change) / std::abs(got);
+            if (vindicates(at_step(smallest), *refuted, got)) break;
+            if (steep < smallest && vindicates(at_step(steep), *refuted, got)) break;
+            if (is_unsteady(slope.nearby, std::abs(got - refuted->value) - refuted->bound)) break;
             return {Verdict::fail, Obstacle::none,  refuted->value, refuted->bound,
                     scale,         refuted->exact, refuted->value == 0 && refuted->secant == 0};
         }

@@ -21,11 +21,24 @@ struct SlopeComparison {
     bool flat = false;
 };
 
-/// Compares `got` with the slope of `line` at 0, which varies over distances of about `length`, whose slopes are about
-/// `natural`, and whose values are off by about `noise`. `level` is the step to begin with, and then the one that
+/// A derivative, and the function whose slope it should be.
+struct ClaimedSlope {
+    double got;
+    /// `got` as it is when all inputs are moved by a share of their size.
+    ScalarFunction nearby;
+    /// The function, which varies over distances of about `length`, with slopes of about `natural`, and whose values
+    /// are off by about `noise`.
+    ScalarFunction line;
+    double length, natural, noise;
+};
+
+/// Compares `slope.got` with the slope of `slope.line` at 0. `level` is the step to begin with, and then the one that
 /// served. A derivative fails where two steps refute it, or where one refutes it clearly and another agrees with that
-/// one; one step alone proves nothing, as it may step over something.
-SlopeComparison compare_slope(const ScalarFunction& line, double length, double natural, double noise, double got,
-                              int& level);
+/// one; one step alone proves nothing, as it may step over something. It does not fail where a smaller step bears it
+/// out, or where it is unsteady.
+SlopeComparison compare_slope(const ClaimedSlope& slope, int& level);
+
+/// Whether numbers computed at almost the same inputs differ so much that one may be off by `error`.
+bool is_unsteady(const ScalarFunction& nearby, double error);
 
 } // namespace cotape

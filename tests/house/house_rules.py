@@ -13,6 +13,7 @@ MAY_INCLUDE = {
 }
 # Headers that are deliberately not installed.
 PRIVATE_HEADERS = {
+    'core/ancestors.hpp',
     'core/broadcast_reader.hpp',
     'core/buffer_reuse.hpp',
     'core/chain_kernels.hpp',
@@ -39,6 +40,7 @@ PRIVATE_HEADERS = {
     'ops/pooling_kernel.hpp',
     'ops/products.hpp',
     'ops/projections.hpp',
+    'ops/recorded_values.hpp',
     'ops/reduction.hpp',
     'ops/reduction_kernel.hpp',
     'ops/sliding_axis.hpp',

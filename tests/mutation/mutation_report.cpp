@@ -65,9 +65,9 @@ std::vector<double> effects(const CheckedFunction& right, const CheckedFunction&
         for (std::size_t i = 0; i < inputs.size(); ++i)
             for (std::int64_t e = 0; e < inputs[i].size(); ++e) {
                 double expected = a.gradient[i].at(e), got = b.gradient[i].at(e);
-                size = std::max(size, std::abs(expected) * one.scale(i));
+                size = std::max(size, std::abs(expected) * one.element_size(i, e));
                 difference =
-                    std::max(difference, std::isfinite(got) ? std::abs(got - expected) * one.scale(i) : INFINITY);
+                    std::max(difference, std::isfinite(got) ? std::abs(got - expected) * one.element_size(i, e) : INFINITY);
             }
         result.push_back(size > 0 ? difference / size : difference);
     }

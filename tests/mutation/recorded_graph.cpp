@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include <cotape/ops/projections.hpp>
+#include <cotape/core/ancestors.hpp>
 
 using namespace cotape;
 
@@ -18,7 +18,7 @@ RecordedGraph::RecordedGraph(Var output, const std::vector<Var>& inputs) : input
         steps_.push_back(std::move(step));
     };
     for (Var input : inputs) add(input.id());
-    for (NodeId id : nodes_behind({&output, 1}))
+    for (NodeId id : ancestors({&output, 1}))
         if (!step_of.contains(id)) add(id);
 }
 

@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <cmath>
+#include <random>
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include <cotape/core/draws.hpp>
 #include <cotape/core/error.hpp>
 #include <cotape/core/tape.hpp>
 #include <cotape/ops/activations.hpp>
@@ -13,8 +15,10 @@
 #include <cotape/ops/elementwise.hpp>
 #include <cotape/ops/exponential.hpp>
 #include <cotape/ops/gradient_check.hpp>
+#include <cotape/ops/losses.hpp>
 #include <cotape/ops/matmul.hpp>
 #include <cotape/ops/reductions.hpp>
+#include <cotape/ops/softmax.hpp>
 
 using namespace cotape;
 
@@ -69,7 +73,7 @@ TEST_SUITE("ops") {
         auto function = [](const Vars& x) { return x[0] * sum(log(x[1])); };
         GradientCheckReport report = check_gradients(function, {scattered({3}), Tensor::of<double>({2}, {1, -2})});
         CHECK(report.reason ==
-              "input 1 lies outside the domain: log (gradient_verdict_test.cpp:69) gives nan at element 1, from -2");
+              "input 1 lies outside the domain: log (gradient_verdict_test.cpp:73) gives nan at element 1, from -2");
     }
 
     TEST_CASE("values that underflow or overflow make a check inconclusive, never a failure") {
@@ -99,6 +103,74 @@ TEST_SUITE("ops") {
                                                          {Tensor::of<double>({2}, {scale, -scale})}, {.order = 2});
             CHECK(report.verdict == Verdict::fail);
         }
+    }
+
+    TEST_CASE("elements of very different scales in one input raise no false alarm, and hide no wrong rule") {
+        Tensor mixed = Tensor::of<double>({4}, {1e-5, 1, 3e7, 0.02});
+        auto sharp = [](const Vars& x) { return tanh(1e10 * x[0]); };
+        for (int order = 1; order <= 4; ++order) {
+            CAPTURE(order);
+            CHECK(check_gradients([](const Vars& x) { return pow(x[0], -3); }, {Tensor::of<double>({2}, {1e-5, 1})},
+                                  {.order = order}).verdict != Verdict::fail);
+            for (auto function : {CheckedFunction(sharp), CheckedFunction([](const Vars& x) { return 1 / x[0]; }),
+                                  CheckedFunction([](const Vars& x) { return log(x[0]); })})
+                CHECK(check_gradients(function, {mixed}, {.order = order}).verdict != Verdict::fail);
+            CHECK(check_gradients([](const Vars& x) { return record(half_square_op, {x[0]}); }, {mixed},
+                                  {.order = order}).verdict == Verdict::fail);
+        }
+        // 0 does not say how far to move: the steepness of the gradient does.
+        CHECK(check_gradients(sharp, {Tensor::of<double>({2}, {0, 1})}).verdict != Verdict::fail);
+    }
+
+    TEST_CASE("rounding that values hide is no wrong derivative") {
+        // The loss is log(1 + e^-58), which is 0 beside 58: its derivative of e^-58 moves nothing.
+        Tensor labels = Tensor::of<std::int64_t>({1}, {0});
+        auto loss = [&](const Vars& x) { return cross_entropy(x[0], labels); };
+        for (int order = 1; order <= 4; ++order) {
+            CHECK(check_gradients(loss, {Tensor::of<double>({1, 3}, {58, 2e-6, 6e-4})}, {.order = order}).verdict ==
+                  Verdict::inconclusive);
+            CHECK(check_gradients([](const Vars& x) { return gelu(x[0]); }, {Tensor::of<double>({1}, {-25.25})},
+                                  {.order = order}).verdict == Verdict::inconclusive);
+        }
+        // 1 - y * y for a y next to 1 is a multiple of 2^-53, far from what it should be.
+        auto flat = [](const Vars& x) { return tanh(sum(x[0]) * x[1]); };
+        for (double size : {15, 17, 18, 19})
+            CHECK(check_gradients(flat, {Tensor::of<double>({2}, {size, 1}), scattered({2})}, {.order = 3}).verdict !=
+                  Verdict::fail);
+    }
+
+    TEST_CASE("right rules are never refuted, whatever the inputs") {
+        const std::vector<CheckedFunction> functions{
+            [](const Vars& x) { return exp(x[0]) * x[1]; },
+            [](const Vars& x) { return x[0] / (1 + square(x[1])); },
+            [](const Vars& x) { return pow(abs(x[0]), x[1]); },
+            [](const Vars& x) { return sigmoid(x[0] - x[1]); },
+            [](const Vars& x) { return sqrt(1 + square(x[0])) * log(abs(x[1])); },
+            [](const Vars& x) { return softmax(x[0], 0) * relu(x[1]); },
+            [](const Vars& x) { return prod(x[0]) / x[1]; },
+            [](const Vars& x) { return (x[0] - mean(x[0])) * rsqrt(variance(x[0], {0}) + 1e-5) + x[1]; },
+        };
+        std::mt19937_64 random(1);
+        auto size = [&](int family) { // powers of ten: of one input alike, mixed, or at the ends of float64's range
+            if (family == 0) return 0.0;
+            if (family == 1) return draw_uniform(random, -12, 12);
+            if (family == 2) return draw_below(random, 2) ? 0.0 : draw_uniform(random, -300, 300);
+            return draw_below(random, 3) ? -5.0 : 0.0;
+        };
+        for (int trial = 0; trial < 40; ++trial)
+            for (std::size_t i = 0; i < functions.size(); ++i) {
+                std::vector<Tensor> inputs;
+                std::int64_t count = 1 + static_cast<std::int64_t>(draw_below(random, 3));
+                for (int input = 0; input < 2; ++input) {
+                    int family = static_cast<int>(draw_below(random, 4));
+                    inputs.push_back(Tensor::make<double>({count}, [&](std::span<double> elements) {
+                        for (double& element : elements) element = draw_normal(random) * std::pow(10, size(family));
+                    }));
+                }
+                GradientCheckReport report = check_gradients(functions[i], inputs, {.order = 1 + trial % 4});
+                INFO(i, " ", trial, " ", inputs[0].at(0), " ", inputs[1].at(0), " ", to_string(report));
+                CHECK(report.verdict != Verdict::fail);
+            }
     }
 
     TEST_CASE("differences of functions quadratic in each input are exact") {
