@@ -28,8 +28,8 @@ struct DerivativeEstimate {
 DerivativeEstimate differentiate(const ScalarFunction& function, double at_zero, double step, double noise);
 
 /// The size of the rounding noise of a function's values, from differences over points so close that a smooth function
-/// is a straight line there (Moré and Wild 2011, "Estimating computational noise"). Points are 2^-40 apart, and further,
-/// up to 2^-16, where no value moves.
+/// is a straight line there (Moré and Wild 2011, "Estimating computational noise"). Points are 2^-40 apart, and
+/// further, up to 2^-16, where no value moves.
 double rounding_noise(const ScalarFunction& function);
 
 } // namespace cotape
