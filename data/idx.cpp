@@ -5,10 +5,9 @@
 #include <bit>
 #include <cerrno>
 #include <limits>
-#include <memory>
+#include <new>
 #include <span>
 #include <string>
-#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -38,69 +37,104 @@ const char* kind_of(mode_t mode) {
     return "a device";
 }
 
-/// A regular file, read from front to back; zlib passes plain content through and unpacks what gzip packed.
+struct Descriptor {
+    int number;
+
+    explicit Descriptor(int number) : number(number) {}
+    ~Descriptor() {
+        if (number >= 0) ::close(number);
+    }
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+};
+
+/// A regular file, read from front to back, and unpacked where it begins as gzip does.
 class UnpackedFile {
   public:
-    explicit UnpackedFile(const std::filesystem::path& path) : name_(path.string()) {
-        // Not waiting for the other end of a pipe; what was opened is then looked at through its descriptor.
-        int descriptor = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    // Not waiting for the other end of a pipe; what was opened is then looked at through its descriptor.
+    explicit UnpackedFile(const std::filesystem::path& path)
+        : name_(path.string()), descriptor_(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)) {
         int reason = errno;
         struct stat status {};
-        bool known = descriptor >= 0 ? ::fstat(descriptor, &status) == 0 : ::stat(path.c_str(), &status) == 0;
-        bool regular = known && S_ISREG(status.st_mode);
-        if (descriptor >= 0 && regular) file_.reset(::gzdopen(descriptor, "rb"));
-        if (!file_) {
-            if (descriptor >= 0) ::close(descriptor);
-            if (known && !regular) fail("expected a regular file, but {} is {}", name_, kind_of(status.st_mode));
+        bool opened = descriptor_.number >= 0;
+        bool known = opened ? ::fstat(descriptor_.number, &status) == 0 : ::stat(path.c_str(), &status) == 0;
+        if (known && !S_ISREG(status.st_mode))
+            fail("expected a regular file, but {} is {}", name_, kind_of(status.st_mode));
+        if (!opened || !known)
             fail("expected a readable file, got {}: {}", name_, std::generic_category().message(reason));
-        }
         file_size_ = static_cast<std::uint64_t>(status.st_size);
-        ::gzbuffer(file_.get(), 1 << 17);
+        packed_ = refill() && ahead_.size() >= 2 && ahead_[0] == 0x1f && ahead_[1] == 0x8b;
+        if (packed_ && ::inflateInit2(&stream_, MAX_WBITS + 16) != Z_OK) throw std::bad_alloc();
     }
+    ~UnpackedFile() { ::inflateEnd(&stream_); }
+    UnpackedFile(const UnpackedFile&) = delete;
+    UnpackedFile& operator=(const UnpackedFile&) = delete;
 
     const std::string& name() const { return name_; }
     std::uint64_t file_size() const { return file_size_; }
-    bool packed() { return ::gzdirect(file_.get()) == 0; }
+    bool packed() const { return packed_; }
 
-    /// Fills `bytes` and returns how many there were, fewer only at the end of the file.
+    /// Fills `bytes` and returns how many there were, fewer only at the end of the file. A damaged end of packed data
+    /// shows where something is asked for beyond their last byte.
     std::size_t read(std::span<std::uint8_t> bytes) {
         std::size_t done = 0;
-        while (done < bytes.size()) {
-            unsigned wanted = static_cast<unsigned>(std::min<std::size_t>(bytes.size() - done, 1u << 30));
-            int got = ::gzread(file_.get(), bytes.data() + done, wanted);
-            if (got > 0) done += static_cast<std::size_t>(got);
-            if (got != static_cast<int>(wanted)) break;
+        while (done < bytes.size() && (!ahead_.empty() || refill())) {
+            std::uint64_t before = position_;
+            if (packed_)
+                unpack(bytes.subspan(done));
+            else
+                copy(bytes.subspan(done));
+            done += position_ - before;
         }
-        position_ += done;
-        if (done < bytes.size()) require_sound();
+        if (done < bytes.size() && packed_ && !at_end_) damaged("unexpected end of file");
         return done;
     }
 
-    /// To be called after the last read: a damaged end shows only here.
-    void close() {
-        require_sound();
-        if (::gzclose(file_.release()) != Z_OK) fail("{} is damaged: it cannot be closed as a sound file", name_);
-    }
-
   private:
-    /// zlib reports a cut file as an end of data, and a wrong checksum possibly after the last byte.
-    void require_sound() {
-        int code = Z_OK;
-        std::string_view message = ::gzerror(file_.get(), &code);
-        if (code == Z_OK) return;
-        std::size_t after_descriptor = message.find(": ");
-        if (after_descriptor != message.npos) message.remove_prefix(after_descriptor + 2);
-        fail("expected sound {} data, but {} is damaged at or after unpacked byte {}: {}",
-             packed() ? "gzip" : "plain", name_, position_, message);
+    void copy(std::span<std::uint8_t> bytes) {
+        std::size_t count = std::min(bytes.size(), ahead_.size());
+        std::ranges::copy(ahead_.first(count), bytes.begin());
+        ahead_ = ahead_.subspan(count);
+        position_ += count;
     }
 
-    struct Close {
-        void operator()(gzFile file) const { ::gzclose(file); }
-    };
+    /// What follows on the end of packed data is packed as well, or damage.
+    void unpack(std::span<std::uint8_t> bytes) {
+        if (at_end_) ::inflateReset(&stream_);
+        std::size_t wanted = std::min<std::size_t>(bytes.size(), 1u << 30);
+        stream_.next_in = ahead_.data();
+        stream_.avail_in = static_cast<uInt>(ahead_.size());
+        stream_.next_out = bytes.data();
+        stream_.avail_out = static_cast<uInt>(wanted);
+        int code = ::inflate(&stream_, Z_NO_FLUSH);
+        position_ += wanted - stream_.avail_out;
+        if (code != Z_OK && code != Z_STREAM_END) damaged(stream_.msg ? stream_.msg : "it cannot be unpacked");
+        at_end_ = code == Z_STREAM_END;
+        ahead_ = ahead_.last(stream_.avail_in);
+    }
+
+    /// Reads on where all that was read is used up; false at the end of the file.
+    bool refill() {
+        ssize_t got = 0;
+        do got = ::read(descriptor_.number, buffer_.data(), buffer_.size());
+        while (got < 0 && errno == EINTR);
+        if (got < 0) damaged(std::generic_category().message(errno));
+        ahead_ = std::span(buffer_).first(static_cast<std::size_t>(got));
+        return got > 0;
+    }
+
+    [[noreturn]] void damaged(const std::string& reason) const {
+        fail("expected sound {} data, but {} is damaged at or after unpacked byte {}: {}", packed_ ? "gzip" : "plain",
+             name_, position_, reason);
+    }
 
     std::string name_;
-    std::unique_ptr<gzFile_s, Close> file_;
+    Descriptor descriptor_;
     std::uint64_t file_size_ = 0;
+    std::vector<std::uint8_t> buffer_ = std::vector<std::uint8_t>(1 << 17);
+    std::span<std::uint8_t> ahead_; // read, but not used yet
+    bool packed_ = false, at_end_ = false;
+    z_stream stream_{};
     std::uint64_t position_ = 0;
 };
 
@@ -199,7 +233,6 @@ Idx read_idx(const std::filesystem::path& path) {
     std::array<std::uint8_t, 1> trailing{};
     if (file.read(trailing) != 0)
         fail("expected {} to end at byte {} for {}, but there is more", file.name(), required, array);
-    file.close();
     return idx;
 }
 

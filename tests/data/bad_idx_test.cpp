@@ -104,6 +104,10 @@ TEST_SUITE("data") {
         std::string packed = gzip(idx_bytes(0x08, {2, 2}, "abcd"));
         check_refused(write_file(folder / "two members", packed + packed),
                       "expected {} to end at byte 16 for uint8 [2, 2], but there is more");
+        for (const std::string& trailing : {std::string("x"), std::string("garbage"), std::string(8, '\0')})
+            check_refused(write_file(folder / "more", packed + trailing),
+                          "expected sound gzip data, but {} is damaged at or after unpacked byte 16: " +
+                              std::string(trailing.size() < 2 ? "unexpected end of file" : "incorrect header check"));
     }
 
     TEST_CASE("a gzip bomb is not unpacked beyond what its header claims") {
@@ -137,7 +141,7 @@ TEST_SUITE("data") {
             damaged[position] = static_cast<char>(damaged[position] ^ 0x10);
             return write_file(folder / "damaged", damaged);
         };
-        std::string start = "expected sound gzip data, but {} is damaged at or after unpacked byte 0: ";
+        std::string start = "expected sound gzip data, but {} is damaged at or after unpacked byte 24: ";
         check_refused(with_flip(packed.size() - 8), start + "incorrect data check");
         check_refused(with_flip(packed.size() - 4), start + "incorrect length check");
         for (std::size_t position = 10; position < packed.size(); ++position) {

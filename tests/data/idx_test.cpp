@@ -68,6 +68,14 @@ TEST_SUITE("data") {
         }
     }
 
+    TEST_CASE("an IDX file packed in several parts is read whole") {
+        TemporaryFolder folder;
+        std::string bytes = idx_bytes(0x08, {2, 2}, "abcd");
+        std::string packed = gzip(bytes.substr(0, 5)) + gzip("") + gzip(bytes.substr(5));
+        Idx idx = read_idx(write_file(folder / "parts", packed));
+        CHECK(std::string(idx.bytes.begin(), idx.bytes.end()) == "abcd");
+    }
+
     TEST_CASE("a packed IDX file much larger than zlib's buffers is read whole") {
         TemporaryFolder folder;
         std::string elements(5'000'000, '\0');
