@@ -175,8 +175,8 @@ TEST_SUITE("core") {
         std::string text = plan.to_string();
         CHECK(text.starts_with("peak 2.00 MiB in step 2 of 2; 1.00 MiB were there before the first\n"));
         CHECK(text.find("    1.00 MiB  matmul float32 [512, 512], memory_plan_test.cpp:") != std::string::npos);
-        CHECK(text.find("    2     2.00 MiB     1.00 MiB         64 B          0 B     1.00 MiB  sum, memory_plan_test.cpp:") !=
-              std::string::npos);
+        CHECK(text.find("    2     2.00 MiB     1.00 MiB         64 B          0 B     1.00 MiB  "
+                        "sum, memory_plan_test.cpp:") != std::string::npos);
         tape.clear();
         CHECK_THROWS_AS(tape.memory_plan(), TapeError);
     }
