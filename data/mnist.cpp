@@ -83,6 +83,12 @@ Dataset read(const std::filesystem::path& images_path, const std::filesystem::pa
 } // namespace
 
 Mnist mnist(const std::filesystem::path& folder) {
+    std::error_code error;
+    if (!std::filesystem::is_directory(folder, error))
+        throw DataError(fmt::format("mnist: expected a folder of four files, got {}, which {} "
+                                    "(data/download_mnist.sh downloads them)",
+                                    folder.string(),
+                                    std::filesystem::exists(folder, error) ? "is no folder" : "does not exist"));
     std::vector<std::filesystem::path> found;
     std::string missing;
     for (FileName name : file_names) {

@@ -2,8 +2,8 @@
 // statistics for each time step, with statistics shared by all steps, and with the input's part alone normalised.
 //
 // Expect, reading row by row: from the first epoch on the nets whose products are all normalised are ahead, and what
-// evaluation does to them differs. With statistics for each time step it is a little better than training mode; with shared ones it falls far
-// back, since no average over the steps fits any of them.
+// evaluation does to them differs. With statistics for each time step it is a little better than training mode; with
+// shared ones it falls far back, since no average over the steps fits any of them.
 
 #include <memory>
 #include <numeric>
@@ -188,7 +188,7 @@ int main(int argc, char** argv) {
         ->check(CLI::IsMember({28, 196, 784}))->type_name("N")->capture_default_str();
     app.add_flag("--permute", reader.permute, "Show the pixels in a random order, the same for all images");
     app.add_option("--units", reader.units, "Hidden units")
-        ->check(CLI::Range(1, 100000))->type_name("N")->capture_default_str();
+        ->check(CLI::Range(1, 100000))->check(comparison::require_digits)->type_name("N")->capture_default_str();
     app.add_option("--gamma", reader.gamma, "What the normalisers' scale starts from")
         ->check(CLI::Range(0.0, 100.0))->type_name("SCALE")->capture_default_str();
     app.add_option("--noise", reader.noise, "Deviation of the state that a net starts from in training")

@@ -56,20 +56,20 @@ std::optional<int> parse(CLI::App& app, int argc, char** argv, Options& options)
     app.get_formatter()->column_width(34);
     app.add_option("--data", options.data, "Folder of the four IDX files, plain or gzipped")->type_name("DIR");
     CLI::Option* steps = app.add_option("--steps", options.run.steps, "Steps of training")
-        ->check(CLI::Range(1, 10000000))->type_name("N")->capture_default_str();
+        ->check(CLI::Range(1, 10000000))->check(comparison::require_digits)->type_name("N")->capture_default_str();
     CLI::Option* every = app.add_option("--every", options.run.every, "Steps between two measurements")
-        ->check(CLI::Range(1, 10000000))->type_name("N")->capture_default_str();
+        ->check(CLI::Range(1, 10000000))->check(comparison::require_digits)->type_name("N")->capture_default_str();
     app.add_option("--batch", options.run.batch, "Examples in a batch")
-        ->check(CLI::Range(2, 60000))->type_name("N")->capture_default_str();
+        ->check(CLI::Range(2, 60000))->check(comparison::require_digits)->type_name("N")->capture_default_str();
     app.add_option("--learning-rate", options.run.learning_rate, "Step size of stochastic gradient descent")
         ->check(comparison::require_positive)->type_name("RATE")->capture_default_str();
     app.add_option("--unit", options.run.unit, "Whose input is shown: a sigmoid of the last hidden layer")
-        ->check(CLI::Range(0, 99))->type_name("N")->capture_default_str();
+        ->check(CLI::Range(0, 99))->check(comparison::require_digits)->type_name("N")->capture_default_str();
     CLI::Option* seeds = app.add_option("--seeds", options.seeds, "How many seeds: 1, 2, ...")
-        ->check(CLI::Range(1, 1000))->type_name("N")->capture_default_str();
+        ->check(CLI::Range(1, 1000))->check(comparison::require_digits)->type_name("N")->capture_default_str();
     app.add_flag("--short", options.brief, "300 steps of one seed, measured every 100");
     app.add_option("--threads", options.threads, "Runs at a time, each on one thread; 0 for all cores")
-        ->check(CLI::Range(0, 1024))->type_name("N")->capture_default_str();
+        ->check(CLI::Range(0, 1024))->check(comparison::require_digits)->type_name("N")->capture_default_str();
     app.add_option("--metrics", options.metrics, "Write one JSON object a line for each net, seed and measurement")
         ->type_name("FILE");
     app.add_option("--plots", options.plots,
@@ -90,25 +90,25 @@ std::optional<int> parse(CLI::App& app, int argc, char** argv, Options& options)
 std::string accuracy_plot(const Options& options) { return options.plots + "/paper_figure1_accuracy.svg"; }
 std::string inputs_plot(const Options& options) { return options.plots + "/paper_figure1_inputs.svg"; }
 
-void write(const std::string& file, const std::string& text) {
-    std::ofstream stream(file);
+/// Writes the file anew, or at its end.
+void write(const std::string& file, const std::string& text, std::ios::openmode mode = std::ios::trunc) {
+    std::ofstream stream(file, mode);
     stream << text;
     stream.close();
     if (!stream) throw DataError(fmt::format("write: {} could not be written in full", file));
 }
 
-std::string json_lines(const std::vector<Run>& runs) {
+std::string json_lines(const Run& run) {
     std::string text;
-    for (const Run& run : runs)
-        for (const Measurement& at : run.measurements)
-            text += nlohmann::ordered_json{{"net", run.net},
-                                           {"seed", run.seed},
-                                           {"step", at.step},
-                                           {"test_accuracy_train_mode", at.accuracy_train_mode},
-                                           {"test_accuracy_eval_mode", at.accuracy_eval_mode},
-                                           {"sigmoid_input_percentiles", at.percentiles}}
-                        .dump() +
-                    "\n";
+    for (const Measurement& at : run.measurements)
+        text += nlohmann::ordered_json{{"net", run.net},
+                                       {"seed", run.seed},
+                                       {"step", at.step},
+                                       {"test_accuracy_train_mode", at.accuracy_train_mode},
+                                       {"test_accuracy_eval_mode", at.accuracy_eval_mode},
+                                       {"sigmoid_input_percentiles", at.percentiles}}
+                    .dump() +
+                "\n";
     return text;
 }
 
@@ -190,9 +190,12 @@ int run(const Options& options) {
     comparison::Options where;
     where.data = options.data;
     data::Mnist digits = paper_figure1::binarised(comparison::load_digits(where));
-    std::vector<Run> runs = paper_figure1::run_all(digits, options.run, options.seeds, options.threads);
+    if (!options.metrics.empty()) write(options.metrics, "");
+    std::vector<Run> runs =
+        paper_figure1::run_all(digits, options.run, options.seeds, options.threads, [&](const Run& run) {
+            if (!options.metrics.empty()) write(options.metrics, json_lines(run), std::ios::app);
+        });
     print_table(runs);
-    if (!options.metrics.empty()) write(options.metrics, json_lines(runs));
     if (!options.plots.empty()) write_plots(options, runs);
     return 0;
 }

@@ -23,18 +23,23 @@ class Activation : public Module {
     Function function_;
 };
 
+/// max(x, 0)
 struct Relu : Activation {
     Relu() : Activation("Relu", cotape::relu) {}
 };
+/// tanh(x)
 struct Tanh : Activation {
     Tanh() : Activation("Tanh", cotape::tanh) {}
 };
+/// 1 / (1 + exp(-x))
 struct Sigmoid : Activation {
     Sigmoid() : Activation("Sigmoid", cotape::sigmoid) {}
 };
+/// x times the normal distribution function of x
 struct Gelu : Activation {
     Gelu() : Activation("Gelu", cotape::gelu) {}
 };
+/// log(1 + exp(x))
 struct Softplus : Activation {
     Softplus() : Activation("Softplus", cotape::softplus) {}
 };

@@ -4,11 +4,13 @@
 
 namespace cotape::nn {
 
+/// How Adam steps, with PyTorch's defaults.
 struct AdamOptions {
     double learning_rate = 0.001;
     /// The decay rates of the first and second moments.
     double beta1 = 0.9;
     double beta2 = 0.999;
+    /// Added to the root of the second moment.
     double epsilon = 1e-8;
     /// Adds weight_decay * parameter to the gradient.
     double weight_decay = 0;
@@ -28,6 +30,7 @@ class Adam : public Optimizer {
     bool decoupled_decay_;
 };
 
+/// How AdamW steps: as AdamOptions, but for the weight decay.
 struct AdamWOptions {
     double learning_rate = 0.001;
     double beta1 = 0.9;

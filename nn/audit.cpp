@@ -84,9 +84,12 @@ std::string to_string(const AuditReport& report) {
                             audit.small_variance_channels.size(), found.empty() ? "healthy" : found);
     }
     text += "output gap between the modes: ";
-    if (std::isnan(report.output_gap)) text += "none to be had, for some outputs are not finite\n";
-    else if (std::isinf(report.output_gap)) text += "infinite, for with the batch's statistics the outputs do not vary\n";
-    else text += fmt::format("{:.3f} standard deviations\n", report.output_gap);
+    if (std::isnan(report.output_gap))
+        text += "none to be had, for some outputs are not finite\n";
+    else if (std::isinf(report.output_gap))
+        text += "infinite, for with the batch's statistics the outputs do not vary\n";
+    else
+        text += fmt::format("{:.3f} standard deviations\n", report.output_gap);
     for (const NormalizerAudit& audit : report.normalizers)
         for (const Diagnosis& diagnosis : audit.diagnoses)
             text += fmt::format("{}: {}: {}.\n    Remedy: {}.\n", name_of(audit.path), to_string(diagnosis.fault),

@@ -150,8 +150,8 @@ Distance Comparison::unexpected() const { return between(running(), prediction()
 double Comparison::noise() const {
     const std::optional<double>& momentum = normalizer_.momentum();
     double of_one_batch = layer_.batch_spread.value_or(1 / std::sqrt(values()));
-    double remaining = momentum ? *momentum / (2 - *momentum)
-                                : 1 / std::max(static_cast<double>(normalizer_.batches_seen()), 1.0);
+    double remaining =
+        momentum ? *momentum / (2 - *momentum) : 1 / std::max(static_cast<double>(normalizer_.batches_seen()), 1.0);
     return of_one_batch * std::sqrt(remaining);
 }
 
@@ -189,14 +189,16 @@ Diagnosis unfinished(const Comparison& comparison, const std::optional<double>& 
     std::string where = comparison.is_per_step() ? fmt::format(" at time step {}", step) : "";
     if (momentum && (*momentum == 0 || seen >= enough_batches))
         return {Fault::wrong_momentum,
-                fmt::format("with momentum {} the initial values still weigh {:.3g} % after {} batches{}; {}", *momentum,
-                            weight, seen, where, off_by(comparison.found())),
+                fmt::format("with momentum {} the initial values still weigh {:.3g} % after {} batches{}; {}",
+                            *momentum, weight, seen, where, off_by(comparison.found())),
                 fmt::format("train with a larger momentum (0.1), or {}", apply_remedy)};
     if (seen == 0)
-        return {Fault::too_few_batches,
-                fmt::format("no batch reached time step {} in training: those of another step stand for its statistics; "
-                            "{}", step, off_by(comparison.found())),
-                fmt::format("train with sequences of this length, or {}", apply_remedy)};
+        return {
+            Fault::too_few_batches,
+            fmt::format("no batch reached time step {} in training: those of another step stand for its statistics; "
+                        "{}",
+                        step, off_by(comparison.found())),
+            fmt::format("train with sequences of this length, or {}", apply_remedy)};
     return {Fault::too_few_batches,
             fmt::format("the running statistics hold {} batches{}, and the initial values weigh {:.2g} %; {}", seen,
                         where, weight, off_by(comparison.found())),
@@ -219,8 +221,8 @@ Diagnosis noisy(const Comparison& comparison, const Normalizer& normalizer) {
                 fmt::format("the running statistics hold {} of {:.0f} values; {}", batches(normalizer.batches_seen()),
                             comparison.values(), off_by(comparison.found())),
                 fmt::format("train longer, or {}", apply_remedy)};
-    std::string smaller = fmt::format("a momentum of {:.2g} (other libraries weigh the old value)",
-                                      std::max(1 - *momentum, 0.1));
+    std::string smaller =
+        fmt::format("a momentum of {:.2g} (other libraries weigh the old value)", std::max(1 - *momentum, 0.1));
     return {Fault::wrong_momentum,
             fmt::format("momentum {} weighs the new value, so that {} of {:.0f} values all but make up the running "
                         "statistics; {}",
@@ -246,7 +248,8 @@ std::vector<Diagnosis> diagnose_statistics(const Comparison& comparison, const N
     if (normalizer.uses() == Statistics::population || normalizer.updates() == Update::never)
         return found > tolerated ? std::vector{frozen(comparison, normalizer)} : std::vector<Diagnosis>{};
     if (normalizer.batches_seen() == 0)
-        return {{Fault::too_few_batches, "no batch was ever committed: the running mean is 0 and the running variance 1",
+        return {{Fault::too_few_batches,
+                 "no batch was ever committed: the running mean is 0 and the running variance 1",
                  fmt::format("train, with a commit after each step, or {}", apply_remedy)}};
     bool hasty = momentum && *momentum > most_momentum;
     if (found <= (hasty ? visible : tolerated)) return {};
@@ -275,10 +278,10 @@ NormalizerAudit audit_of(const Normalizer& normalizer, const PopulationStatistic
                           .diagnoses = {}};
     bool told = normalizer.uses() == Statistics::batch;
     if (told || (normalizer.uses() == Statistics::by_mode && normalizer.is_training()))
-        audit.diagnoses.push_back({Fault::training_mode,
-                                   told ? "it is told always to use the batch's statistics" : "it is in training mode",
-                                   told ? "use(Statistics::by_mode), and evaluate()"
-                                        : "call evaluate() on the model, or hold an nn::Evaluating, before it predicts"});
+        audit.diagnoses.push_back(
+            {Fault::training_mode, told ? "it is told always to use the batch's statistics" : "it is in training mode",
+             told ? "use(Statistics::by_mode), and evaluate()"
+                  : "call evaluate() on the model, or hold an nn::Evaluating, before it predicts"});
     std::ranges::copy(diagnose_statistics(comparison, normalizer), std::back_inserter(audit.diagnoses));
     const std::vector<std::int64_t>& small = audit.small_variance_channels;
     if (!small.empty())

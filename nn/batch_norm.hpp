@@ -7,6 +7,7 @@
 
 namespace cotape::nn {
 
+/// How a batch norm normalises, with PyTorch's defaults.
 struct BatchNormOptions {
     /// Added to the variance before the square root; positive in training.
     double epsilon = 1e-5;

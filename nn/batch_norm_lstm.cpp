@@ -22,8 +22,7 @@ void fold_factor(const Tensor& factor, Tensor& weight, std::optional<Tensor>& ta
     }
     weight = Tensor::make<float>(weight.shape(), [&](std::span<float> scaled) {
         for (std::int64_t i = 0; i < weight.size(); ++i)
-            scaled[static_cast<std::size_t>(i)] =
-                static_cast<float>(weight.at(i) * factor.at(i / weight.shape()[1]));
+            scaled[static_cast<std::size_t>(i)] = static_cast<float>(weight.at(i) * factor.at(i / weight.shape()[1]));
     });
 }
 

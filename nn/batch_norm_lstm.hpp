@@ -12,10 +12,12 @@ enum class NormalizedParts {
     input, ///< the product with the input alone (Laurent et al. 2015)
 };
 
+/// What a BatchNormLSTM normalises, and how; one cell with all of it normalised unless told otherwise.
 struct BatchNormLSTMOptions {
     NormalizedParts parts = NormalizedParts::all;
     /// Of every normaliser in the net; those of the products have no shift, since the gates have a bias.
     RecurrentBatchNormOptions norm = {};
+    /// How many cells stand on top of each other; at least 1.
     std::int64_t layers = 1;
     /// See RecurrentOptions.
     bool last_step = false;

@@ -18,8 +18,8 @@ Shape weight_shape(const std::string& name, std::size_t axes, std::int64_t first
                    const PerAxis& kernel_size, std::int64_t groups) {
     Shape kernel = kernel_size.over(axes, name, "kernel_size");
     if (first < 1 || second < 1)
-        throw ValueError(fmt::format("{}: needs at least one channel on each side, got {} and {}", name, first,
-                                     second));
+        throw ValueError(
+            fmt::format("{}: needs at least one channel on each side, got {} and {}", name, first, second));
     if (groups < 1 || first % groups != 0 || second % groups != 0)
         throw ValueError(fmt::format("{}: {} and {} channels do not fall into {} groups", name, first, second, groups));
     if (std::ranges::any_of(kernel, [](std::int64_t extent) { return extent < 1; }))
@@ -56,7 +56,9 @@ Convolutional::Convolutional(const Shape& weight, std::int64_t output_channels, 
     : WeightedSum(initial_bound(weight), weight, output_channels, bias, random) {}
 
 Var Convolutional::forward(Var x) {
-    Var y = convolve(x, x.tape().variable(weight()));
+    Var factors = x.tape().variable(weight());
+    require_dtype(factors, x.dtype());
+    Var y = convolve(x, factors);
     return bias() ? y + along_channels(x.tape().variable(*bias()), y.shape()) : y;
 }
 

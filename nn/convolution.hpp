@@ -74,64 +74,32 @@ class ConvTranspose : public Convolutional {
     ConvolutionTransposeOptions options_;
 };
 
-/// Convolution over one spatial axis.
-class Conv1d : public Conv {
+/// Conv over so many spatial axes.
+template <std::size_t spatial_axes>
+class ConvOver : public Conv {
   public:
-    Conv1d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, const ConvOptions& options,
-           std::mt19937& random)
-        : Conv(1, inputs, outputs, kernel_size, options, random) {}
-    Conv1d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, std::mt19937& random)
-        : Conv1d(inputs, outputs, kernel_size, {}, random) {}
+    ConvOver(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, const ConvOptions& options,
+             std::mt19937& random)
+        : Conv(spatial_axes, inputs, outputs, kernel_size, options, random) {}
+    ConvOver(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, std::mt19937& random)
+        : ConvOver(inputs, outputs, kernel_size, {}, random) {}
 };
+using Conv1d = ConvOver<1>;
+using Conv2d = ConvOver<2>;
+using Conv3d = ConvOver<3>;
 
-/// Convolution over two spatial axes: images.
-class Conv2d : public Conv {
+/// ConvTranspose over so many spatial axes.
+template <std::size_t spatial_axes>
+class ConvTransposeOver : public ConvTranspose {
   public:
-    Conv2d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, const ConvOptions& options,
-           std::mt19937& random)
-        : Conv(2, inputs, outputs, kernel_size, options, random) {}
-    Conv2d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, std::mt19937& random)
-        : Conv2d(inputs, outputs, kernel_size, {}, random) {}
+    ConvTransposeOver(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size,
+                      const ConvTransposeOptions& options, std::mt19937& random)
+        : ConvTranspose(spatial_axes, inputs, outputs, kernel_size, options, random) {}
+    ConvTransposeOver(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, std::mt19937& random)
+        : ConvTransposeOver(inputs, outputs, kernel_size, {}, random) {}
 };
-
-/// Convolution over three spatial axes: volumes.
-class Conv3d : public Conv {
-  public:
-    Conv3d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, const ConvOptions& options,
-           std::mt19937& random)
-        : Conv(3, inputs, outputs, kernel_size, options, random) {}
-    Conv3d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, std::mt19937& random)
-        : Conv3d(inputs, outputs, kernel_size, {}, random) {}
-};
-
-/// Transposed convolution over one spatial axis.
-class ConvTranspose1d : public ConvTranspose {
-  public:
-    ConvTranspose1d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size,
-                    const ConvTransposeOptions& options, std::mt19937& random)
-        : ConvTranspose(1, inputs, outputs, kernel_size, options, random) {}
-    ConvTranspose1d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, std::mt19937& random)
-        : ConvTranspose1d(inputs, outputs, kernel_size, {}, random) {}
-};
-
-/// Transposed convolution over two spatial axes.
-class ConvTranspose2d : public ConvTranspose {
-  public:
-    ConvTranspose2d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size,
-                    const ConvTransposeOptions& options, std::mt19937& random)
-        : ConvTranspose(2, inputs, outputs, kernel_size, options, random) {}
-    ConvTranspose2d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, std::mt19937& random)
-        : ConvTranspose2d(inputs, outputs, kernel_size, {}, random) {}
-};
-
-/// Transposed convolution over three spatial axes.
-class ConvTranspose3d : public ConvTranspose {
-  public:
-    ConvTranspose3d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size,
-                    const ConvTransposeOptions& options, std::mt19937& random)
-        : ConvTranspose(3, inputs, outputs, kernel_size, options, random) {}
-    ConvTranspose3d(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, std::mt19937& random)
-        : ConvTranspose3d(inputs, outputs, kernel_size, {}, random) {}
-};
+using ConvTranspose1d = ConvTransposeOver<1>;
+using ConvTranspose2d = ConvTransposeOver<2>;
+using ConvTranspose3d = ConvTransposeOver<3>;
 
 } // namespace cotape::nn

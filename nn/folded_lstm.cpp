@@ -19,8 +19,8 @@ std::optional<Parameter> parameter(std::optional<Tensor>& value) {
 } // namespace
 
 FoldedLSTMCell::FoldedLSTMCell(FoldedLSTMParts parts)
-    : LSTMCell("FoldedLSTMCell", std::move(parts.weight_ih), std::move(parts.weight_hh)),
-      bias_(std::move(parts.bias)), factor_ih_(parameter(parts.factor_ih)), factor_hh_(parameter(parts.factor_hh)),
+    : LSTMCell("FoldedLSTMCell", std::move(parts.weight_ih), std::move(parts.weight_hh)), bias_(std::move(parts.bias)),
+      factor_ih_(parameter(parts.factor_ih)), factor_hh_(parameter(parts.factor_hh)),
       factor_c_(parameter(parts.factor_c)), bias_c_(parameter(parts.bias_c)) {}
 
 Unrolled FoldedLSTMCell::unroll(Var x, const RecurrentState& initial, const Steps& steps) {

@@ -40,15 +40,17 @@ Var GroupNorm::forward(Var x) {
     std::int64_t all_groups = shape[0] * groups_, values = channels_ / groups_;
     for (std::size_t axis = 2; axis < shape.size(); ++axis) values *= shape[axis];
     if (values < 2)
-        throw ShapeError(fmt::format("{}: needs more than 1 value in a group, got input size {}", name_,
-                                     to_string(shape)));
+        throw ShapeError(
+            fmt::format("{}: needs more than 1 value in a group, got input size {}", name_, to_string(shape)));
 
     // A batch norm of one example that has the groups of all examples as its channels.
     Var grouped = reshape(x, {1, all_groups, values});
     Var normalized = (grouped - batch_mean(grouped)) * rsqrt(batch_variance(grouped) + options_.epsilon);
     Var y = reshape(normalized, shape);
     if (!options_.affine) return y;
-    return along_channels(x.tape().variable(*scale_), shape) * y + along_channels(x.tape().variable(*shift_), shape);
+    Var scale = x.tape().variable(*scale_);
+    require_dtype(scale, x.dtype());
+    return along_channels(scale, shape) * y + along_channels(x.tape().variable(*shift_), shape);
 }
 
 void GroupNorm::visit(Visitor& visitor) {

@@ -1,13 +1,15 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include <cotape/nn/module.hpp>
 
 namespace cotape::nn {
 
+/// How a group or instance norm normalises, with GroupNorm's defaults.
 struct GroupNormOptions {
-    /// Added to the variance before the square root.
+    /// Added to the variance before the square root; not negative.
     double epsilon = 1e-5;
     /// Whether the normalised values are scaled and shifted by learnt parameters, one of each for a channel.
     bool affine = true;
@@ -39,34 +41,18 @@ class GroupNorm : public Module {
     std::optional<Parameter> scale_, shift_;
 };
 
-/// Instance normalisation (Ulyanov et al. 2016): group normalisation with a group for each channel, so that each
-/// feature map of each example is normalised by itself. Not affine unless told so, as PyTorch's; without running
-/// statistics.
+/// Instance normalisation (Ulyanov et al. 2016) of [N, C, spatial...] with so many spatial axes: group normalisation
+/// with a group for each channel, so that each feature map of each example is normalised by itself. Not affine unless
+/// told so, as PyTorch's; without running statistics.
+template <std::size_t spatial_axes>
 class InstanceNorm : public GroupNorm {
-  protected:
-    InstanceNorm(std::string name, std::size_t rank, std::int64_t channels, const GroupNormOptions& options)
-        : GroupNorm(std::move(name), rank, rank, channels, channels, options) {}
-};
-
-/// Of [N, C, L].
-class InstanceNorm1d : public InstanceNorm {
   public:
-    explicit InstanceNorm1d(std::int64_t channels, const GroupNormOptions& options = {.affine = false})
-        : InstanceNorm("InstanceNorm1d", 3, channels, options) {}
+    explicit InstanceNorm(std::int64_t channels, const GroupNormOptions& options = {.affine = false})
+        : GroupNorm("InstanceNorm" + std::to_string(spatial_axes) + "d", spatial_axes + 2, spatial_axes + 2, channels,
+                    channels, options) {}
 };
-
-/// Of [N, C, H, W].
-class InstanceNorm2d : public InstanceNorm {
-  public:
-    explicit InstanceNorm2d(std::int64_t channels, const GroupNormOptions& options = {.affine = false})
-        : InstanceNorm("InstanceNorm2d", 4, channels, options) {}
-};
-
-/// Of [N, C, D, H, W].
-class InstanceNorm3d : public InstanceNorm {
-  public:
-    explicit InstanceNorm3d(std::int64_t channels, const GroupNormOptions& options = {.affine = false})
-        : InstanceNorm("InstanceNorm3d", 5, channels, options) {}
-};
+using InstanceNorm1d = InstanceNorm<1>;
+using InstanceNorm2d = InstanceNorm<2>;
+using InstanceNorm3d = InstanceNorm<3>;
 
 } // namespace cotape::nn

@@ -31,7 +31,10 @@ Var LayerNorm::forward(Var x) {
     for (std::size_t i = 1; i <= shape_.size(); ++i) axes.push_back(-static_cast<std::int64_t>(i));
     Var centred = x - mean(x, axes, {.keep_dims = true});
     Var normalized = centred * rsqrt(variance(x, axes, {.keep_dims = true}) + options_.epsilon);
-    return options_.affine ? x.tape().variable(*scale_) * normalized + x.tape().variable(*shift_) : normalized;
+    if (!options_.affine) return normalized;
+    Var scale = x.tape().variable(*scale_);
+    require_dtype(scale, x.dtype());
+    return scale * normalized + x.tape().variable(*shift_);
 }
 
 void LayerNorm::visit(Visitor& visitor) {

@@ -6,6 +6,7 @@
 
 namespace cotape::nn {
 
+/// How a layer norm normalises, with PyTorch's defaults.
 struct LayerNormOptions {
     /// Added to the variance before the square root.
     double epsilon = 1e-5;

@@ -34,9 +34,7 @@ Var Linear::forward(Var x) {
     Var factors = x.tape().variable(weight());
     if (x.shape().empty() || x.shape().back() != factors.shape()[1])
         throw ShapeError(fmt::format("Linear: needs [..., {}], got {}", factors.shape()[1], to_string(x.shape())));
-    if (x.dtype() != factors.dtype())
-        throw DtypeError(fmt::format("Linear: needs {} as its weight is, got {}", to_string(factors.dtype()),
-                                     to_string(x.dtype())));
+    require_dtype(factors, x.dtype());
     Var product = matmul(x, factors, {.transpose_b = true});
     return bias() ? product + x.tape().variable(*bias()) : product;
 }

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <functional>
+#include <set>
 
 #include <fmt/format.h>
 
+#include <cotape/core/error.hpp>
 #include <cotape/core/tape.hpp>
 
 namespace cotape::nn {
@@ -70,6 +72,13 @@ Var Module::operator()(Var x, Where where) {
     return y;
 }
 
+void Module::require_dtype(Var own, Dtype input) const {
+    if (own.dtype() == input) return;
+    std::string name = describe();
+    throw DtypeError(fmt::format("{}: needs {} as its state is, got {}", name.substr(0, name.find('(')),
+                                 to_string(own.dtype()), to_string(input)));
+}
+
 void Module::recorded(Tape& tape, Where where, const std::function<void()>& body) {
     name_parts();
     std::optional<Tape::Transaction> whole; // of the outermost module: it is recorded in full, or not at all
@@ -129,14 +138,17 @@ std::string summary(Module& module) {
         std::int64_t count = 0;
     };
     std::vector<Line> lines;
+    std::set<std::uint64_t> counted;
     Walk walk;
     walk.on_module = [&](const std::string& path, Module& part) { lines.push_back({path, part.describe(), "", 0}); };
     walk.on_parameter = [&](const std::string& path, Parameter& parameter) {
         const std::string& owner = walk.module_path();
         std::string name = owner.empty() ? path : path.substr(owner.size() + 1);
         Line& line = *std::ranges::find(lines, owner, &Line::path);
-        line.shapes += fmt::format("{}{} {}", line.shapes.empty() ? "" : ", ", name, to_string(parameter.type().shape));
-        line.count += parameter.value().size();
+        bool is_new = counted.insert(parameter.id()).second;
+        line.shapes += fmt::format("{}{} {}{}", line.shapes.empty() ? "" : ", ", name,
+                                   to_string(parameter.type().shape), is_new ? "" : " shared");
+        if (is_new) line.count += parameter.value().size();
     };
     walk.start(module);
 

@@ -75,6 +75,8 @@ class Module {
 
   protected:
     virtual Var forward(Var x) = 0;
+    /// Throws DtypeError, naming the layer, unless its input has the element type that its state `own` has on the tape.
+    void require_dtype(Var own, Dtype input) const;
     /// Runs `body`, which records on `tape`, under the module's path and the line of the user's call, `where`. For
     /// calls with more than one input or output: the public function of such a call wraps all it does in this.
     void recorded(Tape& tape, Where where, const std::function<void()>& body);
@@ -102,7 +104,7 @@ class Evaluating {
 };
 
 /// A table of the module's parts: path, description, parameter shapes and counts, with the batch-norm conventions in
-/// force, and the totals.
+/// force, and the total. A parameter that two parts share counts in the first.
 std::string summary(Module& module);
 
 } // namespace cotape::nn

@@ -104,7 +104,8 @@ void Normalizer::propose(const BatchStatistics& batch) {
     Var before = tape.proposed(running_mean_);
     require_dtype(before, dtype);
     Var batches = tape.proposed(batches_seen_) + seen;
-    Var weight = momentum_ ? tape.full({}, *momentum_, dtype) : reciprocal(maximum(batches, 1)); // a step may have none yet
+    Var weight =
+        momentum_ ? tape.full({}, *momentum_, dtype) : reciprocal(maximum(batches, 1)); // a step may have none yet
     auto follow = [&](const State& state, Var latest) {
         Var running = tape.proposed(state);
         Var moved = (1 - weight) * running + weight * reshape(latest, state.type().shape);
@@ -120,15 +121,12 @@ std::pair<Var, Var> Normalizer::running_statistics(Tape& tape) {
     if (!warned_ && batches_seen() == 0) {
         warned_ = true;
         std::fputs(fmt::format("cotape: {} evaluates before any training step: its running mean is 0 and its running "
-                               "variance 1\n", name_).c_str(), stderr);
+                               "variance 1\n",
+                               name_)
+                       .c_str(),
+                   stderr);
     }
     return {tape.variable(running_mean_), tape.variable(running_variance_)};
-}
-
-void Normalizer::require_dtype(Var own, Dtype input) const {
-    if (own.dtype() != input)
-        throw DtypeError(fmt::format("{}: needs {} as its state is, got {}", name_, to_string(own.dtype()),
-                                     to_string(input)));
 }
 
 std::int64_t Normalizer::batches_seen() const {

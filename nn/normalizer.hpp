@@ -52,7 +52,8 @@ class Normalizer : public Module {
     const std::optional<double>& momentum() const { return momentum_; }
     const Tensor& running_mean() const { return running_mean_.value(); }
     const Tensor& running_variance() const { return running_variance_.value(); }
-    /// How many batches the running statistics hold; the most that any time step holds.
+    /// How many batches the running statistics hold; the most that any time step holds. Counted in float32, so that it
+    /// stands still at 2^24, about 17 million; so does the weight of a plain average then.
     std::int64_t batches_seen() const;
     /// How many each time step holds, [steps, 1]; a scalar where steps are not told apart.
     const Tensor& batch_counts() const { return batches_seen_.value(); }
@@ -77,8 +78,6 @@ class Normalizer : public Module {
     void track(const BatchStatistics& batch);
     /// The running mean and variance, to normalise with.
     std::pair<Var, Var> running_statistics(Tape& tape);
-    /// Throws DtypeError unless the input has the element type that the layer's state `own` has on the tape.
-    void require_dtype(Var own, Dtype input) const;
     /// The conventions in force and the switches that are set: ", epsilon 1e-05, momentum ...".
     std::string describe_statistics() const;
 

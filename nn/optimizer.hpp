@@ -8,6 +8,7 @@
 
 namespace cotape::nn {
 
+/// What one step of an optimiser can be told.
 struct StepOptions {
     /// Scales all gradients down together where their joint Euclidean norm is larger.
     std::optional<double> clip_norm = {};

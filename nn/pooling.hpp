@@ -7,10 +7,10 @@
 
 namespace cotape::nn {
 
-// Pooling layers, without parameters. Each takes [N, C, spatial...] with as many spatial axes as its name says; see the
-// functions of the same names in ops/pooling.hpp.
+// Pooling layers, without parameters. Each takes [N, C, spatial...] with as many spatial axes as its name says, and
+// throws what the functions of the same names in ops/pooling.hpp throw, when it is called.
 
-/// The largest element of each window.
+/// The largest element of each window; see max_pool2d.
 class MaxPool : public Module {
   public:
     std::string describe() const override;
@@ -25,25 +25,18 @@ class MaxPool : public Module {
     MaxPoolOptions options_;
 };
 
-class MaxPool1d : public MaxPool {
+/// MaxPool over so many spatial axes.
+template <std::size_t spatial_axes>
+class MaxPoolOver : public MaxPool {
   public:
-    explicit MaxPool1d(const PerAxis& kernel_size, const MaxPoolOptions& options = {})
-        : MaxPool(1, kernel_size, options) {}
+    explicit MaxPoolOver(const PerAxis& kernel_size, const MaxPoolOptions& options = {})
+        : MaxPool(spatial_axes, kernel_size, options) {}
 };
+using MaxPool1d = MaxPoolOver<1>;
+using MaxPool2d = MaxPoolOver<2>;
+using MaxPool3d = MaxPoolOver<3>;
 
-class MaxPool2d : public MaxPool {
-  public:
-    explicit MaxPool2d(const PerAxis& kernel_size, const MaxPoolOptions& options = {})
-        : MaxPool(2, kernel_size, options) {}
-};
-
-class MaxPool3d : public MaxPool {
-  public:
-    explicit MaxPool3d(const PerAxis& kernel_size, const MaxPoolOptions& options = {})
-        : MaxPool(3, kernel_size, options) {}
-};
-
-/// The mean of each window.
+/// The mean of each window; see avg_pool2d.
 class AvgPool : public Module {
   public:
     std::string describe() const override;
@@ -58,25 +51,18 @@ class AvgPool : public Module {
     AvgPoolOptions options_;
 };
 
-class AvgPool1d : public AvgPool {
+/// AvgPool over so many spatial axes.
+template <std::size_t spatial_axes>
+class AvgPoolOver : public AvgPool {
   public:
-    explicit AvgPool1d(const PerAxis& kernel_size, const AvgPoolOptions& options = {})
-        : AvgPool(1, kernel_size, options) {}
+    explicit AvgPoolOver(const PerAxis& kernel_size, const AvgPoolOptions& options = {})
+        : AvgPool(spatial_axes, kernel_size, options) {}
 };
+using AvgPool1d = AvgPoolOver<1>;
+using AvgPool2d = AvgPoolOver<2>;
+using AvgPool3d = AvgPoolOver<3>;
 
-class AvgPool2d : public AvgPool {
-  public:
-    explicit AvgPool2d(const PerAxis& kernel_size, const AvgPoolOptions& options = {})
-        : AvgPool(2, kernel_size, options) {}
-};
-
-class AvgPool3d : public AvgPool {
-  public:
-    explicit AvgPool3d(const PerAxis& kernel_size, const AvgPoolOptions& options = {})
-        : AvgPool(3, kernel_size, options) {}
-};
-
-/// The mean of each of `output_size` windows that cover the input.
+/// The mean of each of `output_size` windows that cover the input; see adaptive_avg_pool2d.
 class AdaptiveAvgPool : public Module {
   public:
     std::string describe() const override;
@@ -90,19 +76,14 @@ class AdaptiveAvgPool : public Module {
     PerAxis output_size_;
 };
 
-class AdaptiveAvgPool1d : public AdaptiveAvgPool {
+/// AdaptiveAvgPool over so many spatial axes.
+template <std::size_t spatial_axes>
+class AdaptiveAvgPoolOver : public AdaptiveAvgPool {
   public:
-    explicit AdaptiveAvgPool1d(const PerAxis& output_size) : AdaptiveAvgPool(1, output_size) {}
+    explicit AdaptiveAvgPoolOver(const PerAxis& output_size) : AdaptiveAvgPool(spatial_axes, output_size) {}
 };
-
-class AdaptiveAvgPool2d : public AdaptiveAvgPool {
-  public:
-    explicit AdaptiveAvgPool2d(const PerAxis& output_size) : AdaptiveAvgPool(2, output_size) {}
-};
-
-class AdaptiveAvgPool3d : public AdaptiveAvgPool {
-  public:
-    explicit AdaptiveAvgPool3d(const PerAxis& output_size) : AdaptiveAvgPool(3, output_size) {}
-};
+using AdaptiveAvgPool1d = AdaptiveAvgPoolOver<1>;
+using AdaptiveAvgPool2d = AdaptiveAvgPoolOver<2>;
+using AdaptiveAvgPool3d = AdaptiveAvgPoolOver<3>;
 
 } // namespace cotape::nn

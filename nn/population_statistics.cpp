@@ -106,8 +106,10 @@ void PopulationSweep::add(const Tensor& x, const std::function<Var(Var)>& forwar
     Tape tape;
     bind_all(tape, model_, options_.dtype);
     Var input = tape.constant(is_floating(x.dtype()) ? x.as(options_.dtype) : x);
-    if (forward) forward(input);
-    else model_(input);
+    if (forward)
+        forward(input);
+    else
+        model_(input);
 
     std::vector<Var> wanted;
     for (const Measuring::Measured& measured : measuring.measured())

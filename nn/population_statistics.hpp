@@ -9,6 +9,7 @@
 
 namespace cotape::nn {
 
+/// How the statistics of a population are computed.
 struct PopulationOptions {
     /// The element type in which the activations are computed. In float64 the mean of a batch is not rounded before it
     /// is merged, and the statistics are exact even where the mean is far larger than the spread; float32 is faster,

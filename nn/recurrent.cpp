@@ -39,8 +39,8 @@ Recurrent::Recurrent(std::string name, std::int64_t layers, bool last_step)
 std::unique_ptr<RecurrentCell> Recurrent::replace(std::size_t layer, std::unique_ptr<RecurrentCell> cell) {
     const RecurrentCell& before = *cells_[layer];
     if (cell->inputs() != before.inputs() || cell->hidden() != before.hidden())
-        throw ShapeError(fmt::format("{}: {} cannot stand in the place of {}", name_, cell->describe(),
-                                     before.describe()));
+        throw ShapeError(
+            fmt::format("{}: {} cannot stand in the place of {}", name_, cell->describe(), before.describe()));
     return std::exchange(cells_[layer], std::move(cell));
 }
 
@@ -67,6 +67,7 @@ void Recurrent::require_input(const Shape& x, const UnrollOptions& options) cons
 }
 
 Unrolled Recurrent::unroll_layers(Var x, const RecurrentState& initial, const Steps& steps) {
+    require_dtype(x.tape().variable(cells_.front()->weight_ih()), x.dtype());
     Var rows = reshape(x, {steps.count() * steps.examples(), x.shape()[2]});
     if (steps.mask()) rows = where(steps.mask(), rows, 0); // whatever stands in the padding, NaN included
     Unrolled unrolled;
@@ -116,8 +117,8 @@ void Recurrent::visit(Visitor& visitor) {
 std::string Recurrent::describe() const {
     const RecurrentCell& first = *cells_.front();
     return fmt::format("{}({} -> {}{}{}{})", name_, first.inputs(), first.hidden(),
-                       cells_.size() > 1 ? fmt::format(", {} layers", cells_.size()) : "",
-                       first.remarks(), last_step_ ? ", last step" : "");
+                       cells_.size() > 1 ? fmt::format(", {} layers", cells_.size()) : "", first.remarks(),
+                       last_step_ ? ", last step" : "");
 }
 
 Tensor padding_mask(const std::vector<std::int64_t>& lengths, std::int64_t steps) {

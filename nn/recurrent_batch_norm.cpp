@@ -20,8 +20,8 @@ constexpr const char* layer_name = "RecurrentBatchNorm";
 
 Shape statistics_shape(std::int64_t features, std::int64_t steps, bool shared) {
     if (features < 1 || steps < 1)
-        throw ValueError(fmt::format("{}: needs at least one feature and one step, got {} and {}", layer_name, features,
-                                     steps));
+        throw ValueError(
+            fmt::format("{}: needs at least one feature and one step, got {} and {}", layer_name, features, steps));
     return shared ? Shape{features} : Shape{steps, features};
 }
 
@@ -83,10 +83,13 @@ RecurrentBatchNorm::Moments RecurrentBatchNorm::running_moments(Tape& tape, cons
 
 Var RecurrentBatchNorm::factor(Var variance) {
     Var inverse = cotape::where(greater(variance, options_.least_variance), rsqrt(variance + epsilon()), 1);
-    return variance.tape().variable(scale_) * inverse;
+    Var scale = variance.tape().variable(scale_);
+    require_dtype(scale, variance.dtype());
+    return scale * inverse;
 }
 
 Var RecurrentBatchNorm::apply(Var x, Var mean, Var factor) {
+    require_dtype(factor, x.dtype());
     Var y = (x - mean) * factor;
     return shift_ ? y + x.tape().variable(*shift_) : y;
 }

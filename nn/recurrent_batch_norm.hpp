@@ -9,6 +9,7 @@
 
 namespace cotape::nn {
 
+/// How a RecurrentBatchNorm normalises; but for the scale and what is said of time steps, as BatchNormOptions.
 struct RecurrentBatchNormOptions {
     /// Added to the variance before the square root; positive in training.
     double epsilon = 1e-5;
@@ -34,11 +35,12 @@ struct RecurrentBatchNormOptions {
 ///     y[t] = scale * (x[t] - mean[t]) / sqrt(variance[t] + epsilon) + shift
 ///
 /// The running statistics are [steps, features], `steps` being the most that they tell apart; scale and shift,
-/// [features], are shared by all steps. Steps that training did not reach, beyond `steps` for example, are normalised in
-/// evaluation with the statistics of the last one before them that it did reach, or of the first one after; in training
-/// every step is normalised with its own, and those beyond `steps` are not tracked. Of padded sequences only the steps that they have count. A step that a single sequence has
-/// becomes the shift, and is not tracked. For proposals and commits see Normalizer. Throws ShapeError for another rank
-/// or number of features, and in training where no step has two examples.
+/// [features], are shared by all steps. Steps that training did not reach, beyond `steps` for example, are normalised
+/// in evaluation with the statistics of the last one before them that it did reach, or of the first one after; in
+/// training every step is normalised with its own, and those beyond `steps` are not tracked. Of padded sequences only
+/// the steps that they have count. A step that a single sequence has becomes the shift, and is not tracked. For
+/// proposals and commits see Normalizer. Throws ShapeError for another rank or number of features, and in training
+/// where no step has two examples.
 class RecurrentBatchNorm : public Normalizer {
   public:
     /// Throws ValueError for less than one feature or step, and for options out of range.

@@ -59,6 +59,7 @@ RecurrentState RecurrentCell::step(Var x, const RecurrentState& state, Where whe
     RecurrentState result;
     recorded(x.tape(), where, [&] {
         Tape& tape = x.tape();
+        require_dtype(tape.variable(weight_ih_), x.dtype());
         auto given = [&](Var part) {
             if (part && !(part.shape() == required))
                 throw ShapeError(fmt::format("{}: the state must be {}, got {}", name_, to_string(required),
@@ -86,9 +87,9 @@ Var RecurrentCell::gate(Var gates, std::int64_t index) const {
     return slice(gates, 1, index * hidden(), (index + 1) * hidden());
 }
 
-Unrolled RecurrentCell::each_step(
-    Var projected, RecurrentState state, const Steps& steps,
-    const std::function<RecurrentState(Var projected, const RecurrentState& state)>& step) {
+Unrolled
+RecurrentCell::each_step(Var projected, RecurrentState state, const Steps& steps,
+                         const std::function<RecurrentState(Var projected, const RecurrentState& state)>& step) {
     Unrolled unrolled;
     for (std::int64_t t = 0; t < steps.count(); ++t) {
         RecurrentState next = step(steps.rows(projected, t), state);

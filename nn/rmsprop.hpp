@@ -4,11 +4,14 @@
 
 namespace cotape::nn {
 
+/// How RMSProp steps, with PyTorch's defaults.
 struct RmsPropOptions {
     double learning_rate = 0.01;
     /// The decay rate of the mean square.
     double decay = 0.99;
+    /// Added to the root of the mean square.
     double epsilon = 1e-8;
+    /// The velocity becomes momentum * velocity + the gradient over that root, and the step learning_rate * velocity.
     double momentum = 0;
     /// Adds weight_decay * parameter to the gradient.
     double weight_decay = 0;

@@ -22,6 +22,7 @@ class RNNCell : public RecurrentCell {
     Nonlinearity nonlinearity_;
 };
 
+/// What an RNN can be told: its nonlinearity, and all that is in RecurrentOptions.
 struct RNNOptions {
     Nonlinearity nonlinearity = Nonlinearity::tanh;
     std::int64_t layers = 1;

@@ -4,6 +4,7 @@
 
 namespace cotape::nn {
 
+/// How stochastic gradient descent steps.
 struct SgdOptions {
     double learning_rate = 0.01;
     /// The velocity becomes momentum * velocity + gradient, and the step learning_rate * velocity.

@@ -15,12 +15,17 @@ WeightedSum::WeightedSum(double bound, const Shape& weight, std::int64_t output_
 
 void WeightedSum::set(Tensor weight, const std::optional<Tensor>& bias) {
     Type required{{output_channels_}, weight_.type().dtype};
-    if (bias && !(bias->type() == required))
-        throw ShapeError(fmt::format("set: the bias must be {}, got {}", to_string(required), to_string(bias->type())));
+    std::string mismatch =
+        bias ? fmt::format("set: the bias must be {}, got {}", to_string(required), to_string(bias->type())) : "";
+    if (bias && bias->dtype() != required.dtype) throw DtypeError(mismatch);
+    if (bias && !(bias->shape() == required.shape)) throw ShapeError(mismatch);
     weight_.assign(std::move(weight));
-    if (!bias) bias_.reset();
-    else if (bias_) bias_->assign(*bias);
-    else bias_.emplace(*bias);
+    if (!bias)
+        bias_.reset();
+    else if (bias_)
+        bias_->assign(*bias);
+    else
+        bias_.emplace(*bias);
 }
 
 void WeightedSum::visit(Visitor& visitor) {

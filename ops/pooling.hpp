@@ -13,6 +13,7 @@ namespace cotape {
 // at most half the window, and belongs to no maximum. All throw ShapeError for shapes that do not fit, ValueError for
 // options out of range, DtypeError for integers.
 
+/// How the windows of max pooling move, with PyTorch's names and defaults.
 struct MaxPoolOptions {
     /// The size of the window unless it is said.
     PerAxis stride = {};
@@ -27,6 +28,7 @@ Var max_pool1d(Operand x, const PerAxis& kernel_size, const MaxPoolOptions& opti
 Var max_pool2d(Operand x, const PerAxis& kernel_size, const MaxPoolOptions& options = {});
 Var max_pool3d(Operand x, const PerAxis& kernel_size, const MaxPoolOptions& options = {});
 
+/// How the windows of average pooling move and what they count, with PyTorch's names and defaults.
 struct AvgPoolOptions {
     /// The size of the window unless it is said.
     PerAxis stride = {};

@@ -1,5 +1,6 @@
 #include "options.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 
@@ -15,13 +16,19 @@ std::string require_positive(const std::string& text) {
     return valid ? "" : "Value " + text + " is not a positive number";
 }
 
+// CLI::Range takes 010 for 8, and 0x10 for 16.
+std::string require_digits(const std::string& text) {
+    bool digits = !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+    return digits && (text == "0" || text[0] != '0') ? "" : "Value " + text + " is not a whole number";
+}
+
 std::optional<int> parse(CLI::App& app, int argc, char** argv, Options& options) {
     app.get_formatter()->column_width(34);
     app.add_option("--data", options.data, "Folder of the four IDX files, plain or gzipped")->type_name("DIR");
     app.add_option("--epochs", options.epochs, "Passes over the training set")
-        ->check(CLI::Range(1, 100000))->type_name("N")->capture_default_str();
+        ->check(CLI::Range(1, 100000))->check(require_digits)->type_name("N")->capture_default_str();
     app.add_option("--batch", options.batch, "Examples in a batch; an incomplete last batch is dropped")
-        ->check(CLI::Range(2, 60000))->type_name("N")->capture_default_str();
+        ->check(CLI::Range(2, 60000))->check(require_digits)->type_name("N")->capture_default_str();
     app.add_option("--learning-rate", options.learning_rate, "Step size of the optimiser")
         ->check(require_positive)->type_name("RATE")->default_str("0.01, with adam and rmsprop 0.001");
     app.add_option("--optimizer", options.optimizer, "sgd, momentum (0.9), rmsprop (decay 0.9) or adam")
@@ -35,9 +42,9 @@ std::optional<int> parse(CLI::App& app, int argc, char** argv, Options& options)
                    "Say how many steps each net takes until its training loss, over 100 steps, is below this")
         ->check(require_positive)->type_name("LOSS");
     app.add_option("--seed", options.seed, "Same seed, same threads: same table, bit for bit")
-        ->type_name("N")->capture_default_str();
-    app.add_option("--threads", options.threads, "Threads to compute with; 0 for all cores")
-        ->check(CLI::Range(0, 1024))->type_name("N")->capture_default_str();
+        ->check(require_digits)->type_name("N")->capture_default_str();
+    app.add_option("--threads", options.threads, "Threads to compute with, at most one a core; 0 for all cores")
+        ->check(CLI::Range(0, 1024))->check(require_digits)->type_name("N")->capture_default_str();
     app.add_option("--metrics", options.metrics,
                    "Write one JSON object a line for each net and epoch; null where a number is not finite")
         ->type_name("FILE");

@@ -35,8 +35,9 @@ Tensor noisy(const Tensor& images) {
 /// Shows the net and checks the gradients of its loss on a few examples.
 bool passes_gradient_check(const Contestant& contestant, const data::Dataset& examples) {
     fmt::print("\nThe {} net:\n{}\n", contestant.introduction, nn::summary(*contestant.net));
-    GradientCheckReport verdict = nn::check_gradients(
-        *contestant.net, noisy(examples.inputs), [&](Var logits) { return cross_entropy(logits, examples.labels); });
+    GradientCheckReport verdict = nn::check_gradients(*contestant.net, noisy(examples.inputs), [&](Var logits) {
+        return cross_entropy(logits, examples.labels);
+    });
     fmt::print("Its loss's {}\n", to_string(verdict));
     return verdict.verdict != Verdict::fail;
 }
@@ -67,7 +68,7 @@ void write_plot(const std::string& file, const std::vector<Contestant>& contesta
 }
 
 int run(const Options& options, const std::function<std::vector<Contestant>(const Options&)>& make) {
-    if (options.threads > 0) omp_set_num_threads(options.threads);
+    if (options.threads > 0) omp_set_num_threads(std::min(options.threads, omp_get_num_procs()));
     for (const std::string& file : {options.metrics, options.plot})
         if (!file.empty()) require_writable(file);
     data::Mnist digits = load_digits(options);

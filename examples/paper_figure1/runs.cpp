@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <future>
+#include <mutex>
 #include <random>
 
 #include <fmt/format.h>
@@ -118,16 +119,24 @@ data::Mnist binarised(const data::Mnist& digits) {
     return {{binarised(digits.train.inputs), digits.train.labels}, {binarised(digits.test.inputs), digits.test.labels}};
 }
 
-std::vector<Run> run_all(const data::Mnist& digits, const RunOptions& options, int seeds, int threads) {
+std::vector<Run> run_all(const data::Mnist& digits, const RunOptions& options, int seeds, int threads,
+                         const std::function<void(const Run&)>& report) {
     std::vector<Run> runs(static_cast<std::size_t>(2 * seeds));
     std::atomic<std::size_t> next{0};
+    std::mutex reporting;
+    std::vector<bool> done(runs.size());
+    std::size_t reported = 0;
     auto work = [&] {
         omp_set_num_threads(1);
         for (std::size_t i = next++; i < runs.size(); i = next++) {
             auto start = std::chrono::steady_clock::now();
-            runs[i] = train(i % 2 == 0 ? "plain" : "batchnorm", static_cast<std::uint32_t>(i / 2 + 1), digits, options);
+            Run run = train(i % 2 == 0 ? "plain" : "batchnorm", static_cast<std::uint32_t>(i / 2 + 1), digits, options);
             double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+            std::lock_guard lock(reporting);
+            runs[i] = std::move(run);
+            done[i] = true;
             fmt::print(stderr, "{}, seed {}: {:.0f} s\n", runs[i].net, runs[i].seed, seconds);
+            for (; reported < runs.size() && done[reported]; ++reported) report(runs[reported]);
         }
     };
     std::vector<std::future<void>> workers;

@@ -204,9 +204,10 @@ class Options(Example):
             self.assertIn(text, output)
 
     def test_bad_options_exit_with_2_and_are_named(self):
-        for option, values in {"epochs": ["0", "-1", "1.5", "many"], "batch": ["1", "60001", "x"], "seed": ["-1", "x"],
+        for option, values in {"epochs": ["0", "-1", "1.5", "many", "010", "0x1"], "batch": ["1", "60001", "x"],
+                               "seed": ["-1", "x", "1.0", "0x10", "99999999999"],
                                "learning-rate": ["0", "-1", "nan", "inf", "fast"], "threads": ["-1", "x"],
-                               "hidden": ["", "0", "16,x", "16,-3", "100001"], "activation": ["gelu", "Relu", ""],
+                               "hidden": ["", "0", "16,x", "16,-3", "016", "100001"], "activation": ["gelu", "Relu", ""],
                                "optimizer": ["lbfgs", ""], "schedule": ["linear", ""]}.items():
             for value in values:
                 self.check_refused(2, "--" + option, f"--{option}", value)
@@ -220,7 +221,8 @@ class Options(Example):
 
     def test_a_data_folder_without_mnist_is_refused_and_the_metrics_of_before_stay(self):
         (self.folder / "metrics").write_text("before\n")
-        self.check_refused(1, "mnist_batchnorm: mnist: expected four files in nowhere", "--data", "nowhere",
+        self.check_refused(1, "mnist_batchnorm: mnist: expected a folder of four files, got nowhere, which does "
+                           "not exist", "--data", "nowhere",
                            "--metrics", "metrics")
         self.assertEqual((self.folder / "metrics").read_text(), "before\n")
 

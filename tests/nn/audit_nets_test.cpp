@@ -35,22 +35,28 @@ constexpr std::int64_t steps = 6, inputs = 5;
 
 std::vector<Subject> subjects() {
     return {
-        {"linear", {24, 9},
+        {"linear",
+         {24, 9},
          [](std::optional<double> momentum, std::mt19937& random) -> std::unique_ptr<nn::Module> {
-             return std::make_unique<nn::Sequential>(nn::Linear(9, 7, random), nn::BatchNorm1d(7, {.momentum = momentum}),
-                                                     nn::Tanh(), nn::Linear(7, 4, random),
+             return std::make_unique<nn::Sequential>(nn::Linear(9, 7, random),
+                                                     nn::BatchNorm1d(7, {.momentum = momentum}), nn::Tanh(),
+                                                     nn::Linear(7, 4, random),
                                                      nn::BatchNorm1d(4, {.momentum = momentum}));
          }},
-        {"convolutional", {12, 2, 7, 6},
+        {"convolutional",
+         {12, 2, 7, 6},
          [](std::optional<double> momentum, std::mt19937& random) -> std::unique_ptr<nn::Module> {
-             return std::make_unique<nn::Sequential>(
-                 nn::Conv2d(2, 4, 3, {.padding = 1}, random), nn::BatchNorm2d(4, {.momentum = momentum}), nn::Relu(),
-                 nn::MaxPool2d(2), nn::Conv2d(4, 3, 2, random), nn::BatchNorm2d(3, {.momentum = momentum}));
+             return std::make_unique<nn::Sequential>(nn::Conv2d(2, 4, 3, {.padding = 1}, random),
+                                                     nn::BatchNorm2d(4, {.momentum = momentum}), nn::Relu(),
+                                                     nn::MaxPool2d(2), nn::Conv2d(4, 3, 2, random),
+                                                     nn::BatchNorm2d(3, {.momentum = momentum}));
          }},
-        {"recurrent", {steps, 24, inputs},
+        {"recurrent",
+         {steps, 24, inputs},
          [](std::optional<double> momentum, std::mt19937& random) -> std::unique_ptr<nn::Module> {
-             return std::make_unique<nn::BatchNormLSTM>(
-                 inputs, 12, steps, nn::BatchNormLSTMOptions{.norm = {.momentum = momentum}}, random);
+             return std::make_unique<nn::BatchNormLSTM>(inputs, 12, steps,
+                                                        nn::BatchNormLSTMOptions{.norm = {.momentum = momentum}},
+                                                        random);
          }},
     };
 }
@@ -135,11 +141,10 @@ TEST_SUITE("nn") {
     }
 
     TEST_CASE("planted in nets of every kind: a momentum of the other convention, or one that is far too small") {
-        for_each_net({0.0, 0.002, 0.9, 0.99, 1.0},
-                     [](nn::Module& net, const Shape& batch, std::mt19937& random) {
-                         show(net, data(batch, 200, random));
-                         check(nn::audit(net, data(batch, 20, random)), Fault::wrong_momentum);
-                     });
+        for_each_net({0.0, 0.002, 0.9, 0.99, 1.0}, [](nn::Module& net, const Shape& batch, std::mt19937& random) {
+            show(net, data(batch, 200, random));
+            check(nn::audit(net, data(batch, 20, random)), Fault::wrong_momentum);
+        });
     }
 
     TEST_CASE("planted in nets of every kind: frozen by mistake") {
@@ -148,8 +153,10 @@ TEST_SUITE("nn") {
                 nn::Normalizer& first = first_of(net);
                 const Shape shape = first.running_mean().shape();
                 first.set_running_statistics(Tensor::full(shape, 0), Tensor::full(shape, 1));
-                if (by_use) first.use(nn::Statistics::population);
-                else first.update(nn::Update::never);
+                if (by_use)
+                    first.use(nn::Statistics::population);
+                else
+                    first.update(nn::Update::never);
                 show(net, data(batch, 200, random));
                 check(nn::audit(net, data(batch, 20, random)), Fault::frozen, true);
             });
@@ -186,7 +193,8 @@ TEST_SUITE("nn") {
         std::vector<Tensor> rising = data({2, 24, inputs}, 20, random);
         for (Tensor& batch : rising)
             batch = Tensor::make<float>(batch.shape(), [&](std::span<float> x) {
-                for (std::size_t i = 0; i < x.size(); ++i) x[i] = batch.elements<float>()[i] + (i < x.size() / 2 ? 0 : 9);
+                for (std::size_t i = 0; i < x.size(); ++i)
+                    x[i] = batch.elements<float>()[i] + (i < x.size() / 2 ? 0 : 9);
             });
         nn::AuditReport report = nn::audit(layer, rising);
         REQUIRE(report.normalizers[0].diagnoses.size() == 1);

@@ -149,8 +149,10 @@ TEST_SUITE("nn") {
             nn::Sequential net = make_net();
             auto& first = dynamic_cast<nn::BatchNorm1d&>(net[1]);
             first.set_running_statistics(Tensor::full({6}, 0), Tensor::full({6}, 1));
-            if (by_use) first.use(nn::Statistics::population);
-            else first.update(nn::Update::never);
+            if (by_use)
+                first.use(nn::Statistics::population);
+            else
+                first.update(nn::Update::never);
             show(net, data(150));
             nn::AuditReport report = nn::audit(net, data(20, 1, 8));
             INFO(to_string(report));
@@ -247,14 +249,16 @@ TEST_SUITE("nn") {
             nn::Diagnosis found = nn::audit(layer, data(20, mean, 8)).normalizers[0].diagnoses.at(0);
             return found.cause.substr(0, found.cause.find("the running mean is"));
         };
-        CHECK(cause(1, 60, 1) == "momentum 1 weighs the new value, so that the last batch of 32 values all but make up the "
-                                 "running statistics; ");
+        CHECK(cause(1, 60, 1) ==
+              "momentum 1 weighs the new value, so that the last batch of 32 values all but make up the "
+              "running statistics; ");
         CHECK(cause(0.9, 60, 1) == "momentum 0.9 weighs the new value, so that the last 2 batches of 32 values all but "
                                    "make up the running statistics; ");
         CHECK(cause(0, 60, 1) == "with momentum 0 the initial values still weigh 100 % after 60 batches; ");
         CHECK(cause({}, 1, 1) == "the running statistics hold 1 batch of 32 values; ");
-        CHECK(cause({}, 60, 4) == "the running statistics hold 60 batches, but not of data like these, or, being a plain "
-                                  "average, of the net as it was earlier: ");
+        CHECK(cause({}, 60, 4) ==
+              "the running statistics hold 60 batches, but not of data like these, or, being a plain "
+              "average, of the net as it was earlier: ");
         CHECK(cause(0.1, 60, 4) == "the running statistics hold 60 batches, but not of data like these: ");
     }
 

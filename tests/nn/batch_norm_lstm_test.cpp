@@ -168,8 +168,10 @@ TEST_SUITE("nn") {
             return cubes(outputs) + cubes(state.c);
         };
         GradientCheckReport report =
-            check_gradients(function, {scattered<double>({4, 3, inputs}, 1), scattered<double>({1, 3, hidden}, 2),
-                                       scattered<double>({1, 3, hidden}, 3)}, {.order = 2});
+            check_gradients(function,
+                            {scattered<double>({4, 3, inputs}, 1), scattered<double>({1, 3, hidden}, 2),
+                             scattered<double>({1, 3, hidden}, 3)},
+                            {.order = 2});
         CHECK_MESSAGE(report, to_string(report));
     }
 

@@ -132,9 +132,10 @@ TEST_SUITE("nn") {
                 if (path == "factor_ih_l0") CHECK(state.value().at(i) == static_cast<float>(factor("norm_ih_l0")));
                 if (path == "factor_hh_l0") CHECK(state.value().at(i) == static_cast<float>(factor("norm_hh_l0")));
                 if (path == "factor_c_l0") CHECK(state.value().at(i) == static_cast<float>(factor("norm_c_l0")));
-                double bias = path == "bias_l0"
-                                  ? of["bias_l0"].at(i % gates) + shift("norm_ih_l0") + shift("norm_hh_l0")
-                                  : of["norm_c_l0.bias"].at(i % hidden) + (path == "bias_c_l0" ? shift("norm_c_l0") : 0);
+                double bias =
+                    path == "bias_l0"
+                        ? of["bias_l0"].at(i % gates) + shift("norm_ih_l0") + shift("norm_hh_l0")
+                        : of["norm_c_l0.bias"].at(i % hidden) + (path == "bias_c_l0" ? shift("norm_c_l0") : 0);
                 if (path.starts_with("bias")) CHECK(state.value().at(i) == doctest::Approx(bias).epsilon(1e-7));
             }
         }
@@ -144,7 +145,8 @@ TEST_SUITE("nn") {
         nn::BatchNormLSTM net = trained({.norm = {.shared = true}});
         nn::fold_batch_norm(net, scattered({steps, 6, inputs}));
         CHECK(parameter_paths(net) == std::vector<std::string>{"weight_ih_l0[8, 3]", "weight_hh_l0[8, 2]",
-                                                               "bias_l0[1, 8]", "factor_c_l0[1, 2]", "bias_c_l0[1, 2]"});
+                                                               "bias_l0[1, 8]", "factor_c_l0[1, 2]",
+                                                               "bias_c_l0[1, 2]"});
         CHECK(net.describe() == "BatchNormLSTM(3 -> 2, batch norm folded)");
     }
 
@@ -158,8 +160,8 @@ TEST_SUITE("nn") {
         CHECK(report.folded == std::vector<std::string>{"0.norm_ih_l0", "0.norm_hh_l0", "0.norm_c_l0", "2"});
         CHECK(report.largest_deviation < 1e-5 * report.largest_output);
         net.train();
-        GradientCheckReport check = nn::check_gradients(net, scattered({steps + 1, 3, inputs}),
-                                                        [](Var y) { return sum(y * y * y); });
+        GradientCheckReport check =
+            nn::check_gradients(net, scattered({steps + 1, 3, inputs}), [](Var y) { return sum(y * y * y); });
         CHECK_MESSAGE(check, to_string(check));
     }
 
@@ -178,10 +180,10 @@ TEST_SUITE("nn") {
         check_refused(net, "the model must be in evaluation mode, got training mode");
         net.evaluate();
         nn::normalizers(net)[0].normalizer->use(nn::Statistics::batch);
-        check_refused(net,
-                      "norm_ih_l0, RecurrentBatchNorm(8, 4 steps, epsilon 1e-05, momentum 0.1 of the new value, running "
-                      "variance / (n - 1), always the batch's statistics, no shift), must use the running statistics, "
-                      "got the batch's");
+        check_refused(
+            net, "norm_ih_l0, RecurrentBatchNorm(8, 4 steps, epsilon 1e-05, momentum 0.1 of the new value, running "
+                 "variance / (n - 1), always the batch's statistics, no shift), must use the running statistics, "
+                 "got the batch's");
         Twice twice(trained());
         twice.evaluate();
         check_refused(twice, "encoder, BatchNormLSTM(3 -> 2) must be shared by nothing else, got it also as decoder");

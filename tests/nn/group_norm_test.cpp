@@ -59,7 +59,7 @@ TEST_SUITE("nn") {
 
     TEST_CASE("instance norm normalises every feature map of every example, without parameters unless told") {
         Tensor lengths = scattered({2, 3, 5}), images = scattered({2, 3, 4, 2}), volumes = scattered({2, 3, 2, 2, 2});
-        auto check = [](nn::InstanceNorm&& layer, const Tensor& x) {
+        auto check = [](nn::GroupNorm&& layer, const Tensor& x) {
             CHECK(layer.parameters().empty());
             Tape tape;
             CHECK(distance(layer(tape.constant(x)).value(), plain_group_norm(x, 3, {1, 1, 1}, {0, 0, 0}, 1e-5)) < 2e-6);

@@ -204,6 +204,8 @@ TEST_SUITE("nn") {
         Tied module(random);
         std::string table = nn::summary(module);
         CHECK(table.substr(table.find("total")).find(" 9\n") != std::string::npos);
+        std::string again = table.substr(table.find("[3, 3] shared"));
+        CHECK(again.substr(0, again.find('\n')).ends_with(" 0"));
     }
 
     TEST_CASE("a batch norm says how it differs from the usual") {
@@ -212,13 +214,11 @@ TEST_SUITE("nn") {
               "BatchNorm1d(8, epsilon 0.001, plain average, running variance / (n - 1), not affine)");
         layer.use(nn::Statistics::population);
         layer.update(nn::Update::never);
-        CHECK(layer.describe() ==
-              "BatchNorm1d(8, epsilon 0.001, plain average, running variance / (n - 1), "
-              "always the running statistics, never updated, not affine)");
+        CHECK(layer.describe() == "BatchNorm1d(8, epsilon 0.001, plain average, running variance / (n - 1), "
+                                  "always the running statistics, never updated, not affine)");
         layer.use(nn::Statistics::batch);
         layer.update(nn::Update::always);
-        CHECK(layer.describe() ==
-              "BatchNorm1d(8, epsilon 0.001, plain average, running variance / (n - 1), "
-              "always the batch's statistics, always updated, not affine)");
+        CHECK(layer.describe() == "BatchNorm1d(8, epsilon 0.001, plain average, running variance / (n - 1), "
+                                  "always the batch's statistics, always updated, not affine)");
     }
 }

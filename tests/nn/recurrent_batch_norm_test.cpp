@@ -132,7 +132,8 @@ TEST_SUITE("nn") {
             }
     }
 
-    TEST_CASE("evaluation normalises steps before any that training reached, and between them, with the nearest known") {
+    TEST_CASE(
+        "evaluation normalises steps before any that training reached, and between them, with the nearest known") {
         nn::RecurrentBatchNorm layer(features, count + 1, {.momentum = 1});
         Tensor x = scattered({count + 1, examples, features});
         Tensor mask = Tensor::make<float>({count + 1, examples}, [](std::span<float> present) {
