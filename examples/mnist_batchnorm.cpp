@@ -14,7 +14,6 @@
 namespace {
 
 using namespace cotape;
-using comparison::Contestant;
 using comparison::HiddenLayers;
 
 constexpr const char* description =
@@ -55,9 +54,7 @@ int main(int argc, char** argv) {
     HiddenLayers layers{.sizes = {256, 256}};
     add_options(app, layers, "Widths of the hidden layers, separated by commas");
     return comparison::run_program(app, argc, argv, {}, [&](const comparison::Options& options) {
-        std::vector<Contestant> contestants;
-        contestants.push_back(Contestant::of("plain", make_net(layers, options.seed, false)));
-        contestants.push_back(Contestant::of("batchnorm", make_net(layers, options.seed, true), "batch-normalised"));
-        return contestants;
+        return comparison::with_and_without_batch_norm(
+            [&](bool batch_norm) { return make_net(layers, options.seed, batch_norm); });
     });
 }

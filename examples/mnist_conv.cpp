@@ -17,7 +17,6 @@
 namespace {
 
 using namespace cotape;
-using comparison::Contestant;
 using comparison::HiddenLayers;
 
 constexpr const char* description =
@@ -63,9 +62,7 @@ int main(int argc, char** argv) {
     app.get_option("--hidden")->expected(1, 4);
     comparison::Options defaults{.epochs = 2, .optimizer = "momentum"};
     return comparison::run_program(app, argc, argv, defaults, [&](const comparison::Options& options) {
-        std::vector<Contestant> contestants;
-        contestants.push_back(Contestant::of("plain", make_net(layers, options.seed, false)));
-        contestants.push_back(Contestant::of("batchnorm", make_net(layers, options.seed, true), "batch-normalised"));
-        return contestants;
+        return comparison::with_and_without_batch_norm(
+            [&](bool batch_norm) { return make_net(layers, options.seed, batch_norm); });
     });
 }

@@ -97,6 +97,13 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 } // namespace
 
+std::vector<Contestant> with_and_without_batch_norm(const std::function<nn::Sequential(bool)>& make) {
+    std::vector<Contestant> contestants;
+    contestants.push_back(Contestant::of("plain", make(false)));
+    contestants.push_back(Contestant::of("batchnorm", make(true), "batch-normalised"));
+    return contestants;
+}
+
 data::Mnist load_digits(const Options& options) {
     if (!options.data.empty()) {
         fmt::print("Data: MNIST in {}\n", options.data);

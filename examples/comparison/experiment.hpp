@@ -8,8 +8,8 @@
 #include <vector>
 
 #include <cotape/data/mnist.hpp>
-#include <cotape/nn/module.hpp>
 #include <cotape/nn/optimizer.hpp>
+#include <cotape/nn/sequential.hpp>
 
 #include "options.hpp"
 
@@ -28,6 +28,11 @@ struct Contestant {
         return {std::move(name), std::make_unique<Net>(std::move(net)), std::move(introduction)};
     }
 };
+
+/// The net that `make` makes without batch norm, "plain", and the one that it makes with it, "batchnorm", which is
+/// introduced.
+std::vector<Contestant> with_and_without_batch_norm(
+    const std::function<cotape::nn::Sequential(bool batch_norm)>& make);
 
 /// One row of the results.
 struct Result {

@@ -1,29 +1,12 @@
 """Runs the example as a user does, on generated digits. The program's path is the only argument."""
 
-import json
-import os
-import re
-import subprocess
-import sys
-import tempfile
 import unittest
-import xml.etree.ElementTree as xml
-from pathlib import Path
 
-PROGRAM = os.path.abspath(sys.argv.pop(1))
+from mnist_example import KEYS, metrics, rows, run, texts
+
 OPTIONS = ["data", "epochs", "batch", "learning-rate", "hidden", "activation", "optimizer", "schedule", "seed", "threads",
            "metrics", "plot"]
-KEYS = ["net", "epoch", "train_loss", "test_accuracy_train_mode", "test_accuracy_eval_mode", "seconds"]
 SHORT = ["--hidden", "4,8", "--epochs", "1", "--threads", "1"]
-ROW = re.compile(r"(\S+) +(\d+) +(\S+) +([\d.]+) % +([\d.]+) % +([\d.]+)")
-FOLDER = tempfile.TemporaryDirectory()
-
-
-def run(*arguments):
-    environment = {key: value for key, value in os.environ.items() if key != "COTAPE_MNIST"}
-    done = subprocess.run([PROGRAM, *arguments], cwd=FOLDER.name, env=environment, text=True, capture_output=True,
-                          timeout=600)
-    return done.returncode, done.stdout, done.stderr
 
 
 class Run(unittest.TestCase):
@@ -32,7 +15,6 @@ class Run(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.status, cls.output, cls.error = run(*SHORT, "--metrics", "metrics", "--plot", "plot.svg")
-        cls.metrics = [json.loads(line) for line in (Path(FOLDER.name) / "metrics").read_text().splitlines()]
 
     def test_a_run_shows_the_net_its_gradient_check_and_a_row_for_each_net(self):
         self.assertEqual((self.status, self.error), (0, ""))
@@ -40,11 +22,10 @@ class Run(unittest.TestCase):
                       "BatchNorm2d(4, ", "MaxPool2d(kernel 2)", "Conv2d(4 -> 8, ", "Linear(392 -> 10)"]:
             self.assertIn(layer, self.output)
         self.assertIn("Its loss's gradient check: pass\n", self.output)
-        rows = [match.groups()[:2] for match in map(ROW.fullmatch, self.output.splitlines()) if match]
-        self.assertEqual(rows, [("plain", "1"), ("batchnorm", "1")])
+        self.assertEqual(rows(self.output), [("plain", "1"), ("batchnorm", "1")])
 
     def test_the_metrics_are_those_of_the_other_examples_and_batch_norm_is_ahead(self):
-        plain, normalized = self.metrics
+        plain, normalized = metrics("metrics")
         for line, net in [(plain, "plain"), (normalized, "batchnorm")]:
             self.assertEqual(list(line)[:6], KEYS)
             self.assertEqual((line["net"], line["epoch"]), (net, 1))
@@ -53,9 +34,8 @@ class Run(unittest.TestCase):
         self.assertGreater(normalized["test_accuracy_eval_mode"], 0.9)
 
     def test_the_plot_is_well_formed_with_both_nets_in_it(self):
-        texts = [text.text for text in xml.parse(Path(FOLDER.name) / "plot.svg").getroot().iter() if text.text]
         for text in ["plain", "batchnorm", "plain, training mode", "batchnorm, evaluation mode"]:
-            self.assertIn(text, texts)
+            self.assertIn(text, texts("plot.svg"))
 
 
 class Options(unittest.TestCase):

@@ -1,32 +1,11 @@
 """Runs the example as a user does, on generated digits. The program's path is the only argument."""
 
-import json
-import os
-import re
-import subprocess
-import sys
-import tempfile
 import unittest
-import xml.etree.ElementTree as xml
-from pathlib import Path
 
-PROGRAM = os.path.abspath(sys.argv.pop(1))
+from mnist_example import KEYS, metrics, rows, run, texts
+
 NETS = ["lstm", "bn-lstm", "bn-lstm-shared", "bn-lstm-input"]
-KEYS = ["net", "epoch", "train_loss", "test_accuracy_train_mode", "test_accuracy_eval_mode", "seconds"]
 SHORT = ["--units", "8", "--batch", "500", "--epochs", "1", "--threads", "1", "--learning-rate", "0.01"]
-ROW = re.compile(r"(\S+) +(\d+) +(\S+) +([\d.]+) % +([\d.]+) % +([\d.]+)")
-FOLDER = tempfile.TemporaryDirectory()
-
-
-def run(*arguments):
-    environment = {key: value for key, value in os.environ.items() if key != "COTAPE_MNIST"}
-    done = subprocess.run([PROGRAM, *arguments], cwd=FOLDER.name, env=environment, text=True, capture_output=True,
-                          timeout=300)
-    return done.returncode, done.stdout, done.stderr
-
-
-def metrics(name="metrics"):
-    return [json.loads(line) for line in (Path(FOLDER.name) / name).read_text().splitlines()]
 
 
 class Run(unittest.TestCase):
@@ -39,11 +18,10 @@ class Run(unittest.TestCase):
         self.assertIn("BatchNormLSTM(28 -> 8)", self.output)
         self.assertIn("recurrent.norm_hh_l0  RecurrentBatchNorm(32, 28 steps", self.output)
         self.assertIn("Its loss's gradient check: pass\n", self.output)
-        rows = [match.group(1) for match in map(ROW.fullmatch, self.output.splitlines()) if match]
-        self.assertEqual(rows, NETS)
+        self.assertEqual(rows(self.output), [(net, "1") for net in NETS])
 
     def test_the_metrics_name_the_nets_and_the_steps_to_the_target_loss(self):
-        lines = metrics()
+        lines = metrics("metrics")
         self.assertEqual([line["net"] for line in lines], NETS)
         for line in lines:
             self.assertEqual(list(line)[:6], KEYS)
@@ -52,14 +30,13 @@ class Run(unittest.TestCase):
             self.assertGreater(line["test_accuracy_train_mode"], 0.3, line)
 
     def test_shared_statistics_train_as_those_per_step_do_and_evaluate_otherwise(self):
-        by_step, shared = metrics()[1:3]
+        by_step, shared = metrics("metrics")[1:3]
         self.assertAlmostEqual(by_step["train_loss"], shared["train_loss"], delta=0.1)
         self.assertNotAlmostEqual(by_step["test_accuracy_eval_mode"], shared["test_accuracy_eval_mode"], delta=0.01)
 
     def test_the_plot_is_well_formed_with_every_net_in_it(self):
-        texts = [text.text for text in xml.parse(Path(FOLDER.name) / "plot.svg").getroot().iter() if text.text]
         for net in NETS:
-            self.assertIn(net, texts)
+            self.assertIn(net, texts("plot.svg"))
 
 
 class Options(unittest.TestCase):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -78,6 +79,20 @@ class PaperFigure1(unittest.TestCase):
         self.assertEqual(self.metrics("1"), self.metrics("3"))
         self.assertEqual([(line["net"], line["seed"], line["step"]) for line in self.metrics("1")],
                          [(net, seed, step) for seed in [1, 2] for net in ["plain", "batchnorm"] for step in [25, 40]])
+
+    def test_an_interrupt_keeps_the_metrics_of_the_runs_that_were_done(self):
+        process = subprocess.Popen([PROGRAM, "--steps", "50", "--every", "50", "--seeds", "1000", "--threads", "1", "--metrics",
+                                    "kept"], cwd=self.folder, env=self.environment, text=True, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE,
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+        for line in process.stderr:
+            if line.startswith("plain, seed 2"):
+                break
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        self.assertEqual(process.returncode, -signal.SIGINT)
+        self.assertEqual([(line["net"], line["seed"]) for line in self.metrics("kept")][:2],
+                         [("plain", 1), ("batchnorm", 1)])
 
     def test_help_teaches_every_option(self):
         done = self.run_program("--help")
