@@ -29,6 +29,11 @@ class Options {
 
     std::int64_t integer(const char* name, std::int64_t usual = 0) const { return options_.value(name, usual); }
     bool flag(const char* name, bool usual) const { return options_.value(name, usual); }
+    double number(const char* name, double usual) const { return options_.value(name, usual); }
+    std::optional<double> momentum() const {
+        if (options_.contains("momentum") && options_["momentum"].is_null()) return std::nullopt;
+        return number("momentum", 0.1);
+    }
     PerAxis per_axis(const char* name, PerAxis usual = {}) const {
         if (!options_.contains(name)) return usual;
         if (options_[name].is_number()) return options_[name].get<std::int64_t>();
@@ -92,7 +97,8 @@ Layer instance_norm(const Options& of, std::mt19937&) {
 
 template <class Norm>
 Layer batch_norm(const Options& of, std::mt19937&) {
-    return std::make_unique<Norm>(of.integer("num_features"));
+    return std::make_unique<Norm>(of.integer("num_features"),
+                                  nn::BatchNormOptions{of.number("eps", 1e-5), of.momentum(), of.flag("affine", true)});
 }
 
 Layer make_layer(const std::string& name, const json& options) {
@@ -116,6 +122,7 @@ Layer make_layer(const std::string& name, const json& options) {
         {"InstanceNorm1d", instance_norm<nn::InstanceNorm1d>},
         {"InstanceNorm2d", instance_norm<nn::InstanceNorm2d>},
         {"InstanceNorm3d", instance_norm<nn::InstanceNorm3d>},
+        {"BatchNorm1d", batch_norm<nn::BatchNorm1d>},
         {"BatchNorm2d", batch_norm<nn::BatchNorm2d>},
         {"BatchNorm3d", batch_norm<nn::BatchNorm3d>}};
     std::mt19937 random(1);
@@ -127,7 +134,7 @@ Layer make_layer(const std::string& name, const json& options) {
 TEST_SUITE("nn") {
     TEST_CASE("convolutional layers, poolings and normalisers agree with PyTorch, outputs and gradients") {
         json cases = vectors("convolutional");
-        CHECK(cases.size() == 29);
+        CHECK(cases.size() == 32);
         for (const json& one : cases)
             for (Dtype dtype : {Dtype::float64, Dtype::float32}) {
                 CAPTURE(one["layer"].get<std::string>());
@@ -154,5 +161,30 @@ TEST_SUITE("nn") {
                 for (std::size_t i = 0; i < slopes.size(); ++i)
                     CHECK(distance(slopes[i].value(), elements_of(tensor_of(one["gradients"][i]))) < tolerance);
             }
+    }
+
+    TEST_CASE("batch norms keep PyTorch's running statistics, and evaluate with them as PyTorch does") {
+        int checked = 0;
+        for (const json& one : vectors("convolutional")) {
+            if (!one.contains("running")) continue;
+            CAPTURE(one["layer"].get<std::string>());
+            CAPTURE(one["options"].dump());
+            Layer layer = make_layer(one["layer"], one["options"]);
+            auto parameters = layer->parameters();
+            for (std::size_t i = 0; i < parameters.size(); ++i)
+                parameters[i].state.assign(tensor_of(one["parameters"][i]).as(Dtype::float32));
+            Tensor x = tensor_of(one["x"]).as(Dtype::float32);
+            Tape training;
+            (*layer)(training.constant(x));
+            commit(training);
+            auto& normalizer = dynamic_cast<nn::Normalizer&>(*layer);
+            CHECK(distance(normalizer.running_mean(), elements_of(tensor_of(one["running"][0]))) < 1e-6);
+            CHECK(distance(normalizer.running_variance(), elements_of(tensor_of(one["running"][1]))) < 1e-6);
+            layer->evaluate();
+            Tape tape;
+            CHECK(distance((*layer)(tape.constant(x)).value(), elements_of(tensor_of(one["evaluated"]))) < 1e-5);
+            ++checked;
+        }
+        CHECK(checked == 5);
     }
 }

@@ -2,7 +2,8 @@
 """Writes convolutional.json: what PyTorch's convolutional layers, poolings and normalisers give in float64.
 
 Each case: the options, the input, the parameters, the output, and the gradients of sum(probe * output) with respect to the
-input and the parameters. Numbers are kept to 12 digits. Needs PyTorch (the file is from 2.15).
+input and the parameters; of a batch norm also the running mean and variance after that pass, and what evaluation then gives. Numbers are
+kept to 12 digits. Needs PyTorch (the file is from 2.15).
 """
 import json
 import os
@@ -46,6 +47,9 @@ CASES = [
     ("InstanceNorm3d", dict(num_features=2), (1, 2, 2, 2, 3)),
     ("BatchNorm2d", dict(num_features=3), (2, 3, 2, 3)),
     ("BatchNorm3d", dict(num_features=2), (2, 2, 2, 1, 3)),
+    ("BatchNorm1d", dict(num_features=3), (5, 3)),
+    ("BatchNorm1d", dict(num_features=2, eps=0.1, momentum=0.3), (3, 2, 4)),
+    ("BatchNorm2d", dict(num_features=2, momentum=None, affine=False), (2, 2, 2, 3)),
 ]
 
 
@@ -63,9 +67,12 @@ for name, options, shape in CASES:
     probe = torch.randn_like(y)
     leaves = [x, *layer.parameters()]
     slopes = torch.autograd.grad((probe * y).sum(), leaves)
+    running = {}
+    if name.startswith("BatchNorm"):
+        running = {"running": [array(layer.running_mean), array(layer.running_var)], "evaluated": array(layer.eval()(x))}
     cases.append({"layer": name, "options": options, "x": array(x),
                   "parameters": [array(parameter) for parameter in layer.parameters()], "y": array(y),
-                  "probe": array(probe), "gradients": [array(slope) for slope in slopes]})
+                  "probe": array(probe), "gradients": [array(slope) for slope in slopes], **running})
 
 with open(os.path.join(os.path.dirname(__file__), "convolutional.json"), "w") as file:
     file.write("[\n" + ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases) + "\n]\n")
