@@ -17,6 +17,8 @@
 namespace cotape {
 namespace {
 
+constexpr const char* own_rule = "own_rule";
+
 /// The rule's cotangents, each of the type of its input, or empty.
 std::vector<Var> apply_rule(const DerivativeRule& rule, const std::string& name, Var y, Var g,
                             const std::vector<Var>& x) {
@@ -115,12 +117,14 @@ VarFunction with_derivative(VarFunction function, DerivativeRule rule, const Cus
         require_no_other_variables(tape, output, inputs, op->name);
         std::vector<Operand> operands{Operand(output, where)};
         operands.insert(operands.end(), inputs.begin(), inputs.end());
-        Var y = record(*op, operands);
+        Var y = record(*op, operands, {{own_rule, true}});
         tape.retain(op);
         if (options.check) check_rule(rule, op->name, output, y, inputs);
         transaction.keep();
         return y;
     };
 }
+
+bool has_own_rule(const Node& node) { return node.attributes.has(own_rule); }
 
 } // namespace cotape

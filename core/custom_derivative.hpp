@@ -31,4 +31,8 @@ struct CustomDerivativeOptions {
 VarFunction with_derivative(VarFunction function, DerivativeRule rule, const CustomDerivativeOptions& options = {},
                             Where where = Where::current());
 
+/// Whether `node` is the output of such a function: its first input is what the function recorded, the others are the
+/// function's inputs.
+bool has_own_rule(const Node& node);
+
 } // namespace cotape

@@ -296,6 +296,7 @@ TEST_SUITE("core") {
         Tape tape, elsewhere;
         Var x = tape.variable(Tensor(1.0)), stray = elsewhere.variable(Tensor(1.0));
         std::size_t size = tape.size();
+        CHECK_THROWS_WITH_AS(checkpoint(nullptr, {x}), "checkpoint: needs a function, got none", ValueError);
         CHECK_THROWS_WITH_AS(checkpoint([](const Vars& in) { return in[0]; }, {}),
                              "checkpoint: needs at least one input", ValueError);
         CHECK_THROWS_WITH_AS(checkpoint([](const Vars& in) { return in[0]; }, {x, stray}),

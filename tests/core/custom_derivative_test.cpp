@@ -123,6 +123,9 @@ TEST_SUITE("core") {
         CHECK_THROWS_WITH_AS(scaled({x}), message.c_str(), ValueError);
         CHECK(tape.size() == size);
         CHECK_THROWS_WITH_AS(scaled({}), "scaled: needs at least one input", ValueError);
+        CHECK_THROWS_WITH_AS(with_derivative(nullptr, softplus_rule), "function: needs a function, got none",
+                             ValueError);
+        CHECK_THROWS_WITH_AS(with_derivative(softplus, nullptr), "function: needs a derivative, got none", ValueError);
 
         Var y = with_derivative(product, softplus_rule, {.name = "short"})({x, x * x});
         CHECK_THROWS_WITH_AS(gradient(sum(y), x), "short: its derivative must give 2 cotangents, got 1", ValueError);

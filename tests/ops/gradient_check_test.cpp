@@ -238,6 +238,8 @@ TEST_SUITE("ops") {
                              "check_gradients: order must be in 1 to 4, got 5", ValueError);
         CHECK_THROWS_WITH_AS(check_gradients(identity, {scattered({2})}, {.order = 0}),
                              "check_gradients: order must be in 1 to 4, got 0", ValueError);
+        CHECK_THROWS_WITH_AS(check_gradients(CheckedFunction(), {scattered({2})}),
+                             "check_gradients: needs a function, got none", ValueError);
         CHECK_THROWS_WITH_AS(check_gradients(identity, {}), "check_gradients: needs at least one input", ValueError);
         CHECK_THROWS_WITH_AS(check_gradients(identity, {Tensor()}), "check_gradients: input 0 is empty", ValueError);
     }

@@ -1,10 +1,12 @@
 #include <algorithm>
 #include <cmath>
 #include <source_location>
+#include <stdexcept>
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include <cotape/core/custom_derivative.hpp>
 #include <cotape/core/tape.hpp>
 #include <cotape/ops/activations.hpp>
 #include <cotape/ops/arithmetic.hpp>
@@ -121,6 +123,50 @@ TEST_SUITE("ops") {
         CHECK(looks([](Var, Var g, Var, Var b) { return g * b * where(greater(b, 0), 1, -1); }) ==
               "a flipped sign, at some elements");
         CHECK(looks([](Var, Var g, Var a, Var b) { return g * b + a; }) == "");
+    }
+
+    TEST_CASE("a wrong rule that a user gave a composed function is named, and what the rule stands in for is not") {
+        static const Op replaced = elementwise(
+            "replaced", [](auto x) { return x * x; }, [](Var, Var g, Var x) { return 3 * g * x; });
+        auto function = [](const Vars& in) { return record(replaced, {in[0]}) * exp(in[1]); };
+        auto right = [](Var y, Var g, const Vars& in) { return Vars{2 * g * in[0] * exp(in[1]), g * y}; };
+        auto wrong = [](Var y, Var g, const Vars& in) { return Vars{2 * g * in[0] * exp(in[1]), 1.7 * g * y}; };
+        unsigned line = 0;
+        auto net = [&](const DerivativeRule& rule) {
+            return [&](const Vars& x) {
+                Tape::ModuleScope scope(x[0].tape(), "net", Where::current());
+                line = Where::current().line() - 1;
+                return sum(tanh(with_derivative(function, rule, {.name = "bump"})({sigmoid(x[0]), x[1]})), {0});
+            };
+        };
+        std::vector<Tensor> inputs{scattered({4, 3}), scattered({4, 3}, 1)};
+        CHECK(check_gradients(net(right), inputs, {.order = 3}));
+        WrongRule rule = blamed(net(wrong), inputs);
+        CHECK(rule.op == "bump");
+        CHECK(rule.file.ends_with("localization_test.cpp"));
+        CHECK(rule.line == line);
+        CHECK(rule.module == "net");
+        CHECK(rule.worst.input == 1);
+        CHECK(rule.worst.got / rule.worst.expected == doctest::Approx(1.7));
+        CHECK(rule.resembles == "a constant factor 1.7 too many");
+    }
+
+    TEST_CASE("an op that cannot be tested alone does not keep the others from being") {
+        static const Op alone = [] {
+            Op op = elementwise("alone", [](auto x) { return 2 * x; }, [](Var, Var g, Var) { return 2 * g; });
+            op.derivative = [](const Rule& rule) {
+                if (rule.x[0].id() == 0) throw std::runtime_error("alone: needs company");
+                return 2 * rule.g;
+            };
+            return op;
+        }();
+        static const Op wrong = product(right_first, [](Var, Var g, Var, Var) { return g; });
+        WrongRule rule = blamed(
+            [](const Vars& x) {
+                return record(wrong, {record(alone, {exp(x[0])}), x[1]});
+            },
+            {scattered({4}), scattered({4}, 1)});
+        CHECK(rule.op == "product");
     }
 
     TEST_CASE("a sum over a broadcast axis that is a mean is a missing count") {
