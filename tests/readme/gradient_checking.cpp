@@ -1,6 +1,7 @@
 // The programs of docs/gradient_checking.md. Expect: a pass at three orders, a failure that names its element, a
-// verdict on a net, and an inconclusive check.
+// verdict on a net, an inconclusive check, and a pass of a net of 100,930 parameters with the time that it takes.
 
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 
@@ -44,6 +45,21 @@ void check_what_cannot_be_seen() {
     std::printf("%s\n", to_string(report).c_str());
 }
 
+void check_a_large_net() {
+    std::mt19937 random(1);
+    nn::Sequential net(nn::Linear(784, 120, {.bias = false}, random), nn::BatchNorm1d(120), nn::Relu(),
+                       nn::Linear(120, 50, {.bias = false}, random), nn::BatchNorm1d(50), nn::Tanh(),
+                       nn::Linear(50, 10, random));
+    std::int64_t count = 0;
+    for (const auto& parameter : net.parameters()) count += parameter.state.value().size();
+    Tensor x = nn::normal({64, 784}, 0, 1, random), labels = Tensor::full({64}, 3, Dtype::int64);
+    auto start = std::chrono::steady_clock::now();
+    GradientCheckReport report =
+        nn::check_gradients(net, x, [&](Var logits) { return cross_entropy(logits, labels); });
+    std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+    std::printf("%s\n%d parameters in %.2f s\n", to_string(report).c_str(), static_cast<int>(count), taken.count());
+}
+
 } // namespace
 
 int main() {
@@ -51,4 +67,5 @@ int main() {
     check_a_wrong_rule();
     check_a_net();
     check_what_cannot_be_seen();
+    check_a_large_net();
 }
