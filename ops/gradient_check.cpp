@@ -104,7 +104,8 @@ class Check {
         if (element_count_ <= options_.element_limit || options_.full_jacobian)
             for (std::int64_t i = 0; i < projections_.size(input); ++i) check_range(order, input, i, i + 1);
         else
-            for (int i = 0; i < options_.directions; ++i) {
+            for (std::size_t i = 0, before = report_.findings.size();
+                 i < static_cast<std::size_t>(options_.directions) && report_.findings.size() == before; ++i) {
                 projections_.draw_directions();
                 check_range(order, input, 0, projections_.size(input));
             }
@@ -118,7 +119,8 @@ class Check {
         return std::abs(change) <= 4 * noise_ && largest <= 4 * noise_;
     }
 
-    /// The derivative along the random direction of elements [begin, end), and where it is wrong, of their halves.
+    /// The derivative along the random direction of elements [begin, end), and where it is the first to be wrong, of
+    /// halves of them down to a single one.
     void check_range(int order, std::size_t input, std::int64_t begin, std::int64_t end) {
         double got = projections_.slope(point_, input, begin, end);
         double width = std::sqrt(static_cast<double>(end - begin));
@@ -140,14 +142,13 @@ class Check {
                 summary.chance_of_missing,
                 std::min(1.0, 4 * outcome.bound / (stated_error * std::max(scale, outcome.scale) / width)));
         if (summarize(outcome, got)) return;
-        std::size_t before = report_.findings.size();
-        if (end > begin + 1 && before < largest_findings) {
+        bool single = end == begin + 1;
+        if (!single && report_.findings.empty()) { // one element serves as well as all
             std::int64_t middle = begin + (end - begin) / 2;
             check_range(order, input, begin, middle);
-            check_range(order, input, middle, end);
+            if (report_.findings.empty()) check_range(order, input, middle, end);
+            if (!report_.findings.empty()) return;
         }
-        if (report_.findings.size() > before || before >= largest_findings) return;
-        bool single = end == begin + 1;
         double unit = single ? projections_.element_size(input, begin) : 1;
         add({DerivativeMode::reverse, order, input, single ? begin : -1, got / unit, outcome.expected / unit,
              std::abs(got - outcome.expected) / unit, outcome.bound / unit});
@@ -277,8 +278,6 @@ class Check {
         report_.reason = std::move(reason);
         report_.obstacle = obstacle;
     }
-
-    static constexpr std::size_t largest_findings = 16;
 
     Projections projections_;
     GradientCheckOptions options_;
