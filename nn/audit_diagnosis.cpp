@@ -261,7 +261,8 @@ std::vector<Diagnosis> diagnose_statistics(const Comparison& comparison, const N
     if (is_unfinished) diagnoses.push_back(unfinished(comparison, momentum));
     if (unexpected > (is_unfinished ? fast_start : tolerated + most_noise * comparison.noise()))
         diagnoses.push_back(shifted(comparison, normalizer));
-    if (diagnoses.empty()) diagnoses.push_back(noisy(comparison, normalizer));
+    if (diagnoses.empty() && (hasty || unexpected <= most_noise * comparison.noise()))
+        diagnoses.push_back(noisy(comparison, normalizer));
     return diagnoses;
 }
 

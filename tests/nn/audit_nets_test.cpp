@@ -15,6 +15,7 @@
 #include <cotape/nn/pooling.hpp>
 #include <cotape/nn/sequential.hpp>
 
+#include "show.hpp"
 #include "standard_error.hpp"
 
 using namespace cotape;
@@ -66,16 +67,6 @@ std::vector<Tensor> data(const Shape& shape, int count, std::mt19937& random, do
     std::vector<Tensor> batches;
     for (int i = 0; i < count; ++i) batches.push_back(nn::normal(shape, mean, 2, random));
     return batches;
-}
-
-void show(nn::Module& net, const std::vector<Tensor>& batches) {
-    net.train();
-    for (const Tensor& batch : batches) {
-        Tape tape;
-        net(tape.constant(batch));
-        commit(tape);
-    }
-    net.evaluate();
 }
 
 /// Checks that every normaliser, or the first alone, has the fault and no other; those behind the first may be spared.

@@ -13,6 +13,7 @@
 #include <cotape/ops/losses.hpp>
 
 #include "numbers.hpp"
+#include "show.hpp"
 #include "snapshot.hpp"
 #include "standard_error.hpp"
 #include "step_norm.hpp"
@@ -35,17 +36,6 @@ nn::Sequential make_net(const nn::BatchNormOptions& options = {}) {
     std::mt19937 random(3);
     return nn::Sequential(nn::Linear(4, 6, {.bias = false}, random), nn::BatchNorm1d(6, options), nn::Relu(),
                           nn::Linear(6, 3, random), nn::BatchNorm1d(3, options));
-}
-
-/// Shows the batches to the net's normalisers, with a commit each, as training does.
-void show(nn::Module& net, const std::vector<Tensor>& batches) {
-    net.train();
-    for (const Tensor& batch : batches) {
-        Tape tape;
-        net(tape.constant(batch));
-        commit(tape);
-    }
-    net.evaluate();
 }
 
 /// Takes a step on each batch, towards labels that depend on it.
