@@ -99,8 +99,8 @@ class GroupRun {
 
   private:
     /// Without folds there are as many chunks as threads that pay. Otherwise each output is folded within one chunk
-    /// where that can be: chunks are then columns of a tile's width, at least one for each thread, or whole blocks. What
-    /// remains is cut into a size that depends on the space alone.
+    /// where that can be: chunks are then columns of a tile's width, one or more for each thread, or whole blocks.
+    /// What remains is cut into a size that depends on the space alone.
     void cut_into_chunks() {
         by_columns_ = run_ >= least_columns && !walks_.empty() &&
                       std::ranges::all_of(walks_, [&](const FoldWalk& walk) {
