@@ -22,11 +22,14 @@ class Likeness {
           samples_(wrong.samples) {}
 
     std::string describe() {
+        auto is_right = [&](const Sample& s) { return close(got_[s.element], s.expected, s.bound); };
+        auto is_finite = [&](const Sample& s) { return std::isfinite(got_[s.element]); };
+        if (std::ranges::all_of(samples_, is_right) || !std::ranges::all_of(samples_, is_finite)) return "";
         for (auto rule : {&Likeness::a_zero, &Likeness::a_constant_factor, &Likeness::a_transposition,
                           &Likeness::a_factor, &Likeness::a_missing_path})
             if (std::string text = (this->*rule)(); !text.empty()) return text;
         std::size_t before = samples_.size();
-        std::erase_if(samples_, [&](const Sample& s) { return close(got_[s.element], s.expected, s.bound); });
+        std::erase_if(samples_, is_right);
         if (samples_.empty() || samples_.size() == before) return "";
         for (auto rule : {&Likeness::a_zero, &Likeness::a_constant_factor})
             if (std::string text = (this->*rule)(); !text.empty()) return text + ", at some elements";

@@ -51,6 +51,10 @@ class Check {
             projections_.move_elements_by_their_own_scales();
             check_outputs();
         }
+        if (report_.verdict == Verdict::fail && !projections_.repeats(report_.findings.front().order, point_)) {
+            report_ = {Verdict::inconclusive, Projections::not_deterministic, Obstacle::not_deterministic, {}, {}, {}};
+            return std::move(report_);
+        }
         if (report_.verdict == Verdict::fail && options_.localize)
             report_.wrong_rules = wrong_rules(projections_, report_.findings.front());
         return std::move(report_);

@@ -99,7 +99,7 @@ std::vector<Application> applications(const Projections& projections, int order)
     Projections::Recording recording = projections.record(order);
     const Tape& tape = recording.phi.tape();
     std::vector<bool> depends(tape.size()), differentiated(tape.size());
-    differentiated[static_cast<std::size_t>(recording.phi.id())] = true;
+    for (Var root : {recording.output, recording.phi}) differentiated[static_cast<std::size_t>(root.id())] = true;
     for (NodeId id = recording.phi.id(); id >= 0; --id) {
         const Node& node = tape.node(id);
         if (!differentiated[static_cast<std::size_t>(id)]) continue;

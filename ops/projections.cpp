@@ -1,6 +1,7 @@
 #include <cotape/ops/projections.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -130,8 +131,7 @@ std::optional<Hindrance> Projections::hindrance() {
     if (first.size() == 0) return Hindrance{Obstacle::annihilated, "the function gives no elements"};
     if (first_non_finite(first)) return why_not_finite(recording.inputs, recording.output);
     if (!same_elements(first, record_function(inputs_).output.value()))
-        return Hindrance{Obstacle::not_deterministic,
-                         "the function gives another output when it is called again: it is not deterministic"};
+        return Hindrance{Obstacle::not_deterministic, not_deterministic};
     weights_ = Tensor::make<double>(first.shape(), [&](std::span<double> weights) {
         for (double& weight : weights) weight = signed_uniform();
     });
@@ -211,6 +211,13 @@ Projections::Point Projections::derivatives(int order) const {
     for (Var slope : gradients(recording.phi, recording.inputs)) point.gradient.push_back(slope.value());
     point.rounding = rounding_error(recording.inputs, recording.phi);
     return point;
+}
+
+bool Projections::repeats(int order, const Point& point) const {
+    Recording recording = record_at(inputs_, order);
+    if (std::bit_cast<std::uint64_t>(recording.phi.item()) != std::bit_cast<std::uint64_t>(point.value)) return false;
+    std::vector<Var> slopes = gradients(recording.phi, recording.inputs);
+    return std::ranges::equal(slopes, point.gradient, same_elements, &Var::value);
 }
 
 double Projections::slope(const Point& point, std::size_t input, std::int64_t begin, std::int64_t end) const {

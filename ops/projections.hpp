@@ -36,6 +36,10 @@ class Projections {
         double rounding = 0;
     };
     Point derivatives(int order) const;
+    /// Whether phi_k and its gradient are still what they were at `point`, to the bit.
+    bool repeats(int order, const Point& point) const;
+    static constexpr const char* not_deterministic =
+        "the function gives another output when it is called again: it is not deterministic";
 
     /// phi_k with elements [begin, end) of one input moved along the input's random direction, or a single element
     /// moved, by `share` of the size of each; what its slope at 0 should be by `point`; and the largest slope of a

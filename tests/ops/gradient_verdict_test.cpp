@@ -69,11 +69,24 @@ TEST_SUITE("ops") {
         CHECK(obstacle([](const Vars& x) { return greater(x[0], 0); }, of({1})) == Obstacle::annihilated);
     }
 
+    TEST_CASE("a function that changes after its first calls is not deterministic, nor is its gradient wrong") {
+        for (int changed : {2, 3, 4, 5, 9}) {
+            int calls = 0;
+            auto drifting = [&](const Vars& x) { return exp(x[0]) * (++calls < changed ? 1 : 1.001); };
+            GradientCheckReport report = check_gradients(drifting, {scattered({3})});
+            INFO(changed, ": ", to_string(report));
+            CHECK(report.verdict != Verdict::fail);
+        }
+        int calls = 0;
+        auto once = [&](const Vars& x) { return exp(x[0]) * (++calls == 3 ? 1.001 : 1); };
+        CHECK(check_gradients(once, {scattered({3})}).obstacle == Obstacle::not_deterministic);
+    }
+
     TEST_CASE("an input outside the domain is named, with the op, the line and the element") {
         auto function = [](const Vars& x) { return x[0] * sum(log(x[1])); };
         GradientCheckReport report = check_gradients(function, {scattered({3}), Tensor::of<double>({2}, {1, -2})});
         CHECK(report.reason ==
-              "input 1 lies outside the domain: log (gradient_verdict_test.cpp:73) gives nan at element 1, from -2");
+              "input 1 lies outside the domain: log (gradient_verdict_test.cpp:86) gives nan at element 1, from -2");
     }
 
     TEST_CASE("values that underflow or overflow make a check inconclusive, never a failure") {

@@ -245,6 +245,29 @@ TEST_SUITE("ops") {
         CHECK(rule.resembles == "a value that depends on the inputs, recorded as a constant");
     }
 
+    TEST_CASE("a rule that is wrong from order 2 on is named where its derivative does not mention the output") {
+        static const Op frozen_square = elementwise(
+            "frozen_square", [](auto x) { return x * x; }, [](Var, Var g, Var x) { return g * 2 * detached(x); });
+        WrongRule alone = blamed([](const Vars& x) { return record(frozen_square, {x[0]}); }, {scattered({3})}, 2);
+        CHECK(alone.op == "frozen_square");
+        WrongRule last = blamed([](const Vars& x) { return sum(record(frozen_square, {tanh(x[0])})); },
+                                {scattered({3})}, 2);
+        CHECK(last.op == "frozen_square");
+        CHECK(last.resembles == "a value of the forward pass that was saved as a constant");
+    }
+
+    TEST_CASE("an error that is at none of the elements looked at, or not a number, looks like nothing") {
+        static const Op rare = elementwise(
+            "rare", [](auto x) { return x * x; },
+            [](Var, Var g, Var x) { return g * 2 * x * (1 + 0.01 * greater(x, 0.99999)); });
+        Tensor many = scattered({3000});
+        REQUIRE(std::ranges::any_of(many.elements<double>(), [](double x) { return x > 0.99999; }));
+        CHECK(blamed([](const Vars& x) { return record(rare, {x[0]}); }, {many}).resembles == "");
+        static const Op undefined = elementwise(
+            "undefined", [](auto x) { return x * x; }, [](Var, Var g, Var x) { return g * log(-square(x)); });
+        CHECK(blamed([](const Vars& x) { return record(undefined, {x[0]}); }, {scattered({7})}).resembles == "");
+    }
+
     TEST_CASE("a wrong rule of an op with many elements is found and described") {
         static const Op op = product(right_first, [](Var, Var g, Var a, Var) { return 1.01 * g * a; });
         WrongRule rule = blamed([](const Vars& x) { return matmul(record(op, {x[0], x[1]}), x[2]); },
