@@ -71,7 +71,7 @@ Var mean_squared_error(Operand prediction, Operand target) {
 Var binary_cross_entropy_with_logits(Operand logits, Operand targets) {
     require_equal_shapes("binary_cross_entropy_with_logits", logits, targets);
     LineScope line(logits);
-    return mean(softplus(logits) - logits * targets);
+    return mean(targets * softplus(-logits) + (1 - targets) * softplus(logits)); // softplus(x) - t x cancels at t = 1
 }
 
 } // namespace cotape

@@ -19,8 +19,9 @@ Var cross_entropy(Operand logits, const Tensor& labels, const CrossEntropyOption
 /// The mean of (prediction - target)^2. Throws ShapeError unless the shapes are equal: a broadcast here is a mistake.
 Var mean_squared_error(Operand prediction, Operand target);
 
-/// The mean of -t log(sigmoid(x)) - (1 - t) log(1 - sigmoid(x)) for targets t in [0, 1], without overflow. Throws
-/// ShapeError unless the shapes are equal.
+/// The mean of -t log(sigmoid(x)) - (1 - t) log(1 - sigmoid(x)) for targets t in [0, 1], without overflow, and without
+/// cancellation for confident logits of either sign: t softplus(-x) + (1 - t) softplus(x). Throws ShapeError unless the
+/// shapes are equal.
 Var binary_cross_entropy_with_logits(Operand logits, Operand targets);
 
 } // namespace cotape

@@ -207,6 +207,30 @@ TEST_SUITE("ops") {
         CHECK(same(numbers(gradient(loss, logits)), {0, 0, 0.25, -0.25}));
     }
 
+    TEST_CASE("binary cross entropy keeps the small loss of confident logits of either sign") {
+        for (double logit : {8.0, 15.0, 35.0})
+            for (double target : {0.0, 1.0})
+                for (Dtype dtype : {Dtype::float32, Dtype::float64}) {
+                    CAPTURE(logit);
+                    CAPTURE(target);
+                    double few_ulp = dtype == Dtype::float32 ? 5e-7 : 1e-15;
+                    Tape tape;
+                    Var x = tape.variable(Tensor(target == 1 ? logit : -logit, dtype));
+                    Var loss = binary_cross_entropy_with_logits(x, tape.constant(Tensor(target, dtype)));
+                    CHECK(std::abs(loss.item() / std::log1p(std::exp(-logit)) - 1) < few_ulp);
+                    double share = std::exp(-logit) / (1 + std::exp(-logit)), slope = target == 1 ? -share : share;
+                    CHECK(std::abs(gradient(loss, x).item() / slope - 1) < few_ulp);
+                }
+    }
+
+    TEST_CASE("binary cross entropy of an infinite logit on the wrong side is infinite") {
+        Tape tape;
+        Var logits = tape.variable(Tensor::of<double>({2}, {inf, -inf}));
+        Var loss = binary_cross_entropy_with_logits(logits, tape.constant(Tensor::of<double>({2}, {0, 1})));
+        CHECK(loss.item() == inf);
+        CHECK(same(numbers(gradient(loss, logits)), {0.5, -0.5}));
+    }
+
     TEST_CASE("sum and prod over no elements are 0 and 1") {
         Tape tape;
         Var none = tape.variable(Tensor::of<double>({2, 0}, {}));
