@@ -15,9 +15,9 @@ namespace cotape {
 namespace {
 
 void require_equal_shapes(const char* loss, const Operand& a, const Operand& b) {
-    if (!(a.var.shape() == b.var.shape()))
-        throw ShapeError(fmt::format("{}: needs two equal shapes, got {} and {}", loss, to_string(a.var.shape()),
-                                     to_string(b.var.shape())));
+    auto text_of = [](const Operand& x) { return x.var ? to_string(x.var.shape()) : "a number"; };
+    if (!a.var || !b.var || !(a.var.shape() == b.var.shape()))
+        throw ShapeError(fmt::format("{}: needs two equal shapes, got {} and {}", loss, text_of(a), text_of(b)));
 }
 
 void require_labels(const Type& type, const Tensor& labels) {
@@ -48,9 +48,12 @@ Var cross_entropy(Operand logits, const Tensor& labels, const CrossEntropyOption
     if (!(smoothing >= 0 && smoothing <= 1))
         throw ValueError(fmt::format("cross_entropy: label_smoothing must be in [0, 1], got {}", smoothing));
     Type weights_type{{type.shape[1]}, type.dtype};
-    if (!options.class_weights.empty() && !(options.class_weights.type() == weights_type))
-        throw ShapeError(fmt::format("cross_entropy: class_weights must be {}, got {}", to_string(weights_type),
-                                     to_string(options.class_weights.type())));
+    if (!options.class_weights.empty() && !(options.class_weights.type() == weights_type)) {
+        std::string mismatch = fmt::format("cross_entropy: class_weights must be {}, got {}", to_string(weights_type),
+                                           to_string(options.class_weights.type()));
+        if (options.class_weights.dtype() != type.dtype) throw DtypeError(mismatch);
+        throw ShapeError(mismatch);
+    }
     LineScope line(logits);
     Tape& tape = logits.var.tape();
     Var target = one_hot(tape.constant(labels, logits.where), type.shape[1], type.dtype);

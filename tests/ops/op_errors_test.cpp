@@ -183,6 +183,10 @@ TEST_SUITE("ops") {
                            [&] { mean_squared_error(column, vector); });
         throws<ShapeError>("binary_cross_entropy_with_logits: needs two equal shapes, got [1, 4] and [4]",
                            [&] { binary_cross_entropy_with_logits(row, vector); });
+        throws<ShapeError>("mean_squared_error: needs two equal shapes, got [4] and a number",
+                           [&] { mean_squared_error(vector, 0); });
+        throws<ShapeError>("binary_cross_entropy_with_logits: needs two equal shapes, got a number and [4]",
+                           [&] { binary_cross_entropy_with_logits(2, vector); });
         throws<DtypeError>("subtract: cannot combine float64 with float32",
                            [&, single = of({4}, Dtype::float32)] { mean_squared_error(vector, single); });
     }
@@ -208,7 +212,7 @@ TEST_SUITE("ops") {
                            [&] { cross_entropy(logits, labels, {.label_smoothing = __builtin_nan("")}); });
         throws<ShapeError>("cross_entropy: class_weights must be float64 [3], got float64 [2]",
                            [&] { cross_entropy(logits, labels, {.class_weights = Tensor::of<double>({2}, {1, 2})}); });
-        throws<ShapeError>("cross_entropy: class_weights must be float64 [3], got float32 [3]", [&] {
+        throws<DtypeError>("cross_entropy: class_weights must be float64 [3], got float32 [3]", [&] {
             cross_entropy(logits, labels, {.class_weights = Tensor::of<float>({3}, {1, 2, 3})});
         });
         throws<DtypeError>("cross_entropy: needs float32 or float64 logits, got int64",
