@@ -164,6 +164,7 @@ std::int64_t Comparison::rarest_step() const {
 
 double Comparison::initial_weight(std::int64_t step) const {
     double seen = batches_at(step);
+    if (normalizer_.has_set_statistics()) return 0;
     if (!normalizer_.momentum()) return seen > 0 ? 0 : 1;
     return std::pow(1 - *normalizer_.momentum(), seen);
 }

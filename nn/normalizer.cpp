@@ -133,7 +133,7 @@ std::int64_t Normalizer::batches_seen() const {
     return static_cast<std::int64_t>(std::ranges::max(batches_seen_.value().elements<float>()));
 }
 
-void Normalizer::set_running_statistics(Tensor mean, Tensor variance) {
+void Normalizer::set_running_statistics(Tensor mean, Tensor variance, Tensor batches) {
     const Type& required = running_mean_.type();
     std::string mismatch = fmt::format("{}: running statistics must be {}, got {} and {}", name_, to_string(required),
                                        to_string(mean.type()), to_string(variance.type()));
@@ -147,10 +147,22 @@ void Normalizer::set_running_statistics(Tensor mean, Tensor variance) {
         throw ValueError(fmt::format("{}: the running variance of channel {}{} must not be negative, got {}", name_,
                                      position % channels, step, *negative));
     }
+    const Type& counts = batches_seen_.type();
+    if (batches.empty()) {
+        batches = transformed(batches_seen_.value().as(Dtype::float64), [](double n) { return n > 1 ? n : 1.0; });
+        batches = batches.as(counts.dtype);
+    }
+    mismatch = fmt::format("{}: the numbers of batches must be {}, got {}", name_, to_string(counts),
+                           to_string(batches.type()));
+    if (batches.dtype() != counts.dtype) throw DtypeError(mismatch);
+    if (!(batches.shape() == counts.shape)) throw ShapeError(mismatch);
+    for (float count : batches.elements<float>())
+        if (!(count >= 0))
+            throw ValueError(fmt::format("{}: a number of batches must not be negative, got {}", name_, count));
     running_mean_.assign(std::move(mean));
     running_variance_.assign(std::move(variance));
-    Tensor seen = transformed(batches_seen_.value().as(Dtype::float64), [](double n) { return n > 1 ? n : 1.0; });
-    batches_seen_.assign(seen.as(batches_seen_.type().dtype));
+    batches_seen_.assign(std::move(batches));
+    set_ = true;
 }
 
 void Normalizer::visit(Visitor& visitor) {

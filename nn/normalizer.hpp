@@ -57,8 +57,13 @@ class Normalizer : public Module {
     std::int64_t batches_seen() const;
     /// How many each time step holds, [steps, 1]; a scalar where steps are not told apart.
     const Tensor& batch_counts() const { return batches_seen_.value(); }
-    /// Replaces the running statistics. Throws ShapeError, DtypeError, or ValueError for a negative variance.
-    void set_running_statistics(Tensor mean, Tensor variance);
+    /// Replaces the running statistics. `batches`, of the form of batch_counts(), says how many batches they hold, and
+    /// so what they weigh in a plain average from here on; where it is empty, as many as before, and at least one.
+    /// Throws ShapeError, DtypeError, or ValueError for a negative variance or count.
+    void set_running_statistics(Tensor mean, Tensor variance, Tensor batches = {});
+    /// Whether the running statistics were set, so that they hold nothing of the mean 0 and the variance 1 that they
+    /// start from.
+    bool has_set_statistics() const { return set_; }
 
     /// Shows the running statistics; the parameters are the derived class's to show, before.
     void visit(Visitor& visitor) override;
@@ -99,7 +104,7 @@ class Normalizer : public Module {
     State running_mean_, running_variance_, batches_seen_;
     std::vector<Proposal> proposals_;
     std::vector<BatchStatistics>* measured_ = nullptr;
-    bool warned_ = false;
+    bool warned_ = false, set_ = false;
 };
 
 /// The time step whose statistics stand for those of `step`, where `counts`, an element for each step, says how much

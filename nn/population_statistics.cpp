@@ -146,13 +146,16 @@ PopulationStatistics PopulationSweep::statistics() const {
         for (std::size_t element = 0; element < variance.size(); ++element)
             variance[element] /= std::max(moments.count[element], 1.0);
         auto features = static_cast<std::size_t>(shape.back());
-        std::vector<double> counts;
-        for (std::size_t element = 0; element < moments.count.size(); element += features)
+        std::vector<double> counts, batches;
+        for (std::size_t element = 0; element < moments.count.size(); element += features) {
             counts.push_back(moments.count[element]);
+            batches.push_back(moments.batches[element]);
+        }
         Shape count_shape = shape.size() > 1 ? Shape{static_cast<std::int64_t>(counts.size()), 1} : Shape{};
         result.layers.push_back({normalizers_[i].path, Tensor::of<double>(shape, moments.mean),
                                  Tensor::of<double>(shape, variance), Tensor::of<double>(count_shape, counts),
-                                 moments.values_in_batch(), moments.batch_spread()});
+                                 moments.values_in_batch(), moments.batch_spread(),
+                                 Tensor::of<double>(count_shape, batches)});
     }
     return result;
 }
@@ -173,7 +176,8 @@ void PopulationStatistics::apply(Module& model) const {
     for (std::size_t i = 0; i < layers.size(); ++i) {
         const Layer& layer = layers[i];
         if (reached_step(layer.count, 0) >= 0)
-            targets[i]->set_running_statistics(filled(layer.mean, layer.count), filled(layer.variance, layer.count));
+            targets[i]->set_running_statistics(filled(layer.mean, layer.count), filled(layer.variance, layer.count),
+                                               layer.batches.empty() ? Tensor() : filled(layer.batches, layer.count));
     }
 }
 

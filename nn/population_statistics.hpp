@@ -28,13 +28,16 @@ struct PopulationStatistics {
         /// root mean square over all elements, in their standard deviations; empty where no two batches reached one.
         double values_in_batch = 0;
         std::optional<double> batch_spread = {};
+        /// How many batches each mean is of, in the form of `count`.
+        Tensor batches = {};
     };
     std::vector<Layer> layers;
 
     /// Makes them the running statistics of the normalisers of `model` that have these paths, so that evaluation
-    /// normalises with them. A time step that nothing reached takes the statistics of the last one before it that
-    /// something did (or of the first one after); a normaliser that nothing reached stays as it is. Throws ValueError
-    /// where a normaliser is missing, and ShapeError where one holds another shape; all are then as before.
+    /// normalises with them, and a plain average goes on from as many batches as they were gathered over. A time step
+    /// that nothing reached takes the statistics of the last one before it that something did (or of the first one
+    /// after); a normaliser that nothing reached stays as it is. Throws ValueError where a normaliser is missing, and
+    /// ShapeError where one holds another shape; all are then as before.
     void apply(Module& model) const;
 };
 

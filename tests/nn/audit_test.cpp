@@ -126,6 +126,25 @@ TEST_SUITE("nn") {
         CHECK(faults(nn::audit(never, data(20, 1, 8))) == Found{{Fault::too_few_batches}, {Fault::too_few_batches}});
     }
 
+    TEST_CASE("where statistics were set, other data are a shift: nothing of the initial values is left") {
+        for (std::optional<double> momentum : {std::optional(0.1), std::optional<double>()})
+            for (int count : {1, 10}) {
+                nn::Sequential net = make_net({.momentum = momentum});
+                nn::population_statistics(net, data(count)).apply(net);
+                net.evaluate();
+                CHECK(nn::audit(net, data(count)).is_healthy());
+                nn::AuditReport report = nn::audit(net, data(20, 7, 8));
+                INFO(to_string(report));
+                CHECK(faults(report)[0] == std::vector{Fault::distribution_shift});
+                CHECK(report.normalizers[0].batches_seen == count);
+            }
+        nn::BatchNorm1d layer(4);
+        layer.set_running_statistics(Tensor::full({4}, 1), Tensor::full({4}, 4));
+        layer.evaluate();
+        CHECK(nn::audit(layer, data(20)).is_healthy());
+        CHECK(faults(nn::audit(layer, data(20, 7))) == Found{{Fault::distribution_shift}});
+    }
+
     TEST_CASE("planted: a momentum of the other convention, or one that is far too small") {
         nn::Sequential net = make_net({.momentum = 0.9}), slow = make_net({.momentum = 0.001});
         show(net, data(150));

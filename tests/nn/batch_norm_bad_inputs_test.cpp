@@ -104,6 +104,14 @@ TEST_SUITE("nn") {
                              "BatchNorm1d: running statistics must be float32 [3], got float32 [3] and float64 [3]",
                              DtypeError);
         CHECK(distance(layer.running_variance(), {1, 1, 1}) == 0);
+        Tensor ones = Tensor::full({3}, 1);
+        CHECK_THROWS_WITH_AS(layer.set_running_statistics(zeros, ones, Tensor(-1.0f)),
+                             "BatchNorm1d: a number of batches must not be negative, got -1", ValueError);
+        CHECK_THROWS_WITH_AS(layer.set_running_statistics(zeros, ones, ones),
+                             "BatchNorm1d: the numbers of batches must be float32 [], got float32 [3]", ShapeError);
+        CHECK_THROWS_WITH_AS(layer.set_running_statistics(zeros, ones, Tensor(1.0)),
+                             "BatchNorm1d: the numbers of batches must be float32 [], got float64 []", DtypeError);
+        CHECK_FALSE(layer.has_set_statistics());
         CHECK(layer.batches_seen() == 0);
     }
 

@@ -149,7 +149,7 @@ TEST_SUITE("nn") {
         found.apply(net);
         CHECK(same_bits(first.running_mean(), found.layers[0].mean.as(Dtype::float32)));
         CHECK(same_bits(first.running_variance(), found.layers[0].variance.as(Dtype::float32)));
-        CHECK(first.batches_seen() == 1);
+        CHECK(first.batches_seen() == static_cast<std::int64_t>(rows_in_batches().size()));
         net.evaluate();
         StandardErrorCapture capture;
         Tape tape;
@@ -163,6 +163,22 @@ TEST_SUITE("nn") {
                                 {0, 0}, 0.1);
         CHECK(distance(net(tape.constant(x)).value(), expected.y) < 3e-6);
         CHECK(capture.text() == "");
+    }
+
+    TEST_CASE("a plain average goes on from as many batches as the statistics were gathered over") {
+        nn::BatchNorm1d layer(2, {.momentum = std::nullopt});
+        std::vector<Tensor> batches{scattered({8, 2}, 1), scattered({8, 2}, 2), scattered({8, 2}, 3)};
+        nn::population_statistics(layer, batches).apply(layer);
+        CHECK(layer.batches_seen() == 3);
+        Tensor before = layer.running_mean(), next = scattered({8, 2}, 4);
+        Tape tape;
+        layer(tape.constant(next));
+        commit(tape);
+        CHECK(layer.batches_seen() == 4);
+        PlainBatchNorm of_next = brute_force(next);
+        for (std::int64_t c = 0; c < 2; ++c)
+            CHECK(layer.running_mean().at(c) ==
+                  doctest::Approx((3 * before.at(c) + of_next.mean[static_cast<std::size_t>(c)]) / 4).epsilon(1e-6));
     }
 
     TEST_CASE("dropout is off in the sweep, and a normaliser told to use the running statistics does so") {
