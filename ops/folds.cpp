@@ -146,8 +146,9 @@ void finish_mean(const double* state, double* results, std::int64_t outputs, std
     for (std::int64_t i = 0; i < outputs; ++i) results[i] = shift[i] + sum[i] / static_cast<double>(count);
 }
 
-/// The sum of the squared distances from the mean.
+/// The sum of the squared distances from the mean; infinite where the squares of finite distances overflow.
 double squares_about_mean(double squares, double sum, double count) {
+    if (std::isinf(squares) && std::isfinite(sum)) return squares;
     double about_mean = squares - sum * (sum / count);
     return about_mean < 0 ? 0 : about_mean;
 }

@@ -9,6 +9,7 @@
 #include <cotape/core/tape.hpp>
 #include <cotape/ops/arithmetic.hpp>
 #include <cotape/ops/reductions.hpp>
+#include <cotape/ops/shaping.hpp>
 
 using namespace cotape;
 
@@ -167,5 +168,25 @@ TEST_SUITE("ops") {
         CHECK(largest(y) == 0);
         CHECK(batch_variance(tape.constant(Tensor::of<double>({2, 1}, {1e30, 3e30}))).item() ==
               doctest::Approx(1e60).epsilon(1e-15));
+    }
+
+    TEST_CASE("a variance beyond float64 is infinite with either evaluator, and that of an infinite element NaN") {
+        constexpr double infinity = std::numeric_limits<double>::infinity();
+        for (Evaluator evaluator : {Evaluator::plain, Evaluator::fused})
+            for (std::size_t length : {4, 100'000}) { // one fold, and parts that are joined
+                Tape tape({.evaluator = evaluator});
+                auto variances = [&](const std::vector<double>& data) {
+                    Var x = tape.constant(column(data)) * 1.5, row = reshape(x, {1, -1});
+                    return std::vector<Var>{batch_variance(x), variance(x), variance(row, {1})};
+                };
+                for (std::size_t position : {std::size_t(0), std::size_t(1), length - 1}) {
+                    CAPTURE(position);
+                    std::vector<double> data(length, 1);
+                    data[position] = 1e300;
+                    for (Var found : variances(data)) CHECK(found.item() == infinity);
+                    data[position] = infinity;
+                    for (Var found : variances(data)) CHECK(std::isnan(found.item()));
+                }
+            }
     }
 }
