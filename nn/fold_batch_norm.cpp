@@ -134,6 +134,9 @@ Folded folded(const Fold& fold, const Folded& layer) {
 
 /// The model's output for the probe; sees to it that every batch norm normalises its layer's channels.
 Tensor output_before(Module& model, const Tensor& probe, const std::vector<Fold>& folds) {
+    if (probe.size() == 0) refuse("the probe", "hold at least one example", to_string(probe.shape()));
+    if (std::optional<std::int64_t> position = first_non_finite(probe))
+        refuse("the probe", "be finite", fmt::format("{} at element {}", probe.at(*position), *position));
     Measuring measuring(model);
     Tape tape;
     Var y = model(tape.constant(probe));

@@ -42,7 +42,7 @@ struct FoldReport {
 /// - the layer or recurrent net has a parameter, or is itself, at another place of the model as well;
 /// - the batch norm normalises another axis than the one that the layer's outputs lie on, or the probe does not reach
 ///   it;
-/// - a folded weight is not finite.
+/// - a folded weight, or an element of the probe, is not finite, or the probe holds no element.
 FoldReport fold_batch_norm(Module& model, const Tensor& probe);
 
 /// With a probe of `shape` drawn from the standard normal distribution.

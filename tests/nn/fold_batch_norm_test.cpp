@@ -249,6 +249,13 @@ TEST_SUITE("nn") {
         CHECK(distance(output(net, probe), elements_of(before)) == doctest::Approx(report.largest_deviation));
     }
 
+    TEST_CASE("folding refuses a probe that shows nothing: without examples, or not finite") {
+        nn::Sequential net = make_net();
+        check_refused(net, Tensor::full({0, 4}, 0), "the probe must hold at least one example, got [0, 4]");
+        check_refused(net, Tensor::of<float>({1, 4}, {1, 2, NAN, 4}), "the probe must be finite, got nan at element 2");
+        check_refused(net, Tensor::full({2, 4}, -HUGE_VAL), "the probe must be finite, got -inf at element 0");
+    }
+
     TEST_CASE("a probe that does not fit leaves the net as it was") {
         nn::Sequential net = make_net();
         Snapshot before(net);
