@@ -9,21 +9,27 @@
 #include <cotape/core/tape.hpp>
 #include <cotape/nn/along_channels.hpp>
 #include <cotape/ops/arithmetic.hpp>
+#include <cotape/ops/sliding_axis.hpp>
 
 namespace cotape::nn {
 namespace {
 
-/// The extents of a weight: `first` channels, `second` in all groups together, and the kernel.
+/// The extents of a weight: `first` channels, `second` in all groups together, and the kernel. Throws for options that
+/// no input would fit.
+template <class Options>
 Shape weight_shape(const std::string& name, std::size_t axes, std::int64_t first, std::int64_t second,
-                   const PerAxis& kernel_size, std::int64_t groups) {
+                   const PerAxis& kernel_size, const Options& options) {
+    std::int64_t groups = options.groups;
     Shape kernel = kernel_size.over(axes, name, "kernel_size");
     if (first < 1 || second < 1)
         throw ValueError(
             fmt::format("{}: needs at least one channel on each side, got {} and {}", name, first, second));
     if (groups < 1 || first % groups != 0 || second % groups != 0)
         throw ValueError(fmt::format("{}: {} and {} channels do not fall into {} groups", name, first, second, groups));
-    if (std::ranges::any_of(kernel, [](std::int64_t extent) { return extent < 1; }))
-        throw ValueError(fmt::format("{}: kernel_size must be at least 1, got {}", name, to_string(kernel)));
+    Shape stride = options.stride.over(axes, name, "stride"), padding = options.padding.over(axes, name, "padding");
+    Shape dilation = options.dilation.over(axes, name, "dilation");
+    for (std::size_t i = 0; i < axes; ++i)
+        SlidingAxis::require_options(name, kernel[i], stride[i], padding[i], dilation[i]);
     Shape shape{first, second / groups};
     shape.append(kernel.begin(), kernel.end());
     return shape;
@@ -64,7 +70,7 @@ Var Convolutional::forward(Var x) {
 
 Conv::Conv(std::size_t axes, std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size,
            const ConvOptions& options, std::mt19937& random)
-    : Convolutional(weight_shape(fmt::format("Conv{}d", axes), axes, outputs, inputs, kernel_size, options.groups),
+    : Convolutional(weight_shape(fmt::format("Conv{}d", axes), axes, outputs, inputs, kernel_size, options),
                     outputs, options.bias, random),
       options_{options.stride, options.padding, options.dilation, options.groups} {}
 
@@ -81,10 +87,15 @@ std::string Conv::describe() const {
 
 ConvTranspose::ConvTranspose(std::size_t axes, std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size,
                              const ConvTransposeOptions& options, std::mt19937& random)
-    : Convolutional(weight_shape(fmt::format("ConvTranspose{}d", axes), axes, inputs, outputs, kernel_size,
-                                 options.groups),
+    : Convolutional(weight_shape(fmt::format("ConvTranspose{}d", axes), axes, inputs, outputs, kernel_size, options),
                     outputs, options.bias, random),
-      options_{options.stride, options.padding, options.output_padding, options.dilation, options.groups} {}
+      options_{options.stride, options.padding, options.output_padding, options.dilation, options.groups} {
+    std::string name = fmt::format("ConvTranspose{}d", axes);
+    Shape stride = options.stride.over(axes, name, "stride"), dilation = options.dilation.over(axes, name, "dilation");
+    Shape output_padding = options.output_padding.over(axes, name, "output_padding");
+    for (std::size_t i = 0; i < axes; ++i)
+        SlidingAxis::require_output_padding(name, output_padding[i], stride[i], dilation[i]);
+}
 
 Var ConvTranspose::convolve(Var x, Var factors) {
     if (axes() == 1) return conv_transpose1d(x, factors, options_);

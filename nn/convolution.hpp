@@ -43,7 +43,7 @@ class Convolutional : public WeightedSum {
 };
 
 /// Convolution of [N, inputs, spatial...] with a weight [outputs, inputs / groups, kernel...]; see conv2d. Throws
-/// ValueError for channels that do not fall into the groups, and for extents below 1.
+/// ValueError for channels that do not fall into the groups, for extents below 1, and for options out of range.
 class Conv : public Convolutional {
   public:
     std::string describe() const override;

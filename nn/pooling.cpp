@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <cotape/core/error.hpp>
+#include <cotape/ops/sliding_axis.hpp>
+
 namespace cotape::nn {
 namespace {
 
@@ -20,10 +23,25 @@ std::string describe_windows(const PerAxis& kernel_size, const Options& options)
     return text;
 }
 
+/// Throws for windows that could slide over no input.
+template <class Options>
+void require_windows(const std::string& name, std::size_t axes, const PerAxis& kernel_size, const Options& options,
+                     const PerAxis& every_dilation) {
+    Shape kernel = kernel_size.over(axes, name, "kernel_size"), stride = kernel;
+    if (!options.stride.values.empty()) stride = options.stride.over(axes, name, "stride");
+    Shape padding = options.padding.over(axes, name, "padding"), dilation = every_dilation.over(axes, name, "dilation");
+    for (std::size_t i = 0; i < axes; ++i) {
+        SlidingAxis::require_options(name, kernel[i], stride[i], padding[i], dilation[i]);
+        SlidingAxis::require_padding_within_window(name, kernel[i], padding[i], dilation[i]);
+    }
+}
+
 } // namespace
 
 MaxPool::MaxPool(std::size_t axes, const PerAxis& kernel_size, const MaxPoolOptions& options)
-    : axes_(axes), kernel_size_(kernel_size), options_(options) {}
+    : axes_(axes), kernel_size_(kernel_size), options_(options) {
+    require_windows(fmt::format("MaxPool{}d", axes), axes, kernel_size, options, options.dilation);
+}
 
 Var MaxPool::forward(Var x) {
     if (axes_ == 1) return max_pool1d(x, kernel_size_, options_);
@@ -37,7 +55,11 @@ std::string MaxPool::describe() const {
 }
 
 AvgPool::AvgPool(std::size_t axes, const PerAxis& kernel_size, const AvgPoolOptions& options)
-    : axes_(axes), kernel_size_(kernel_size), options_(options) {}
+    : axes_(axes), kernel_size_(kernel_size), options_(options) {
+    std::string name = fmt::format("AvgPool{}d", axes);
+    require_windows(name, axes, kernel_size, options, 1);
+    if (options.divisor_override == 0) throw ValueError(fmt::format("{}: divisor_override must not be 0", name));
+}
 
 Var AvgPool::forward(Var x) {
     if (axes_ == 1) return avg_pool1d(x, kernel_size_, options_);

@@ -8,7 +8,8 @@
 namespace cotape::nn {
 
 // Pooling layers, without parameters. Each takes [N, C, spatial...] with as many spatial axes as its name says, and
-// throws what the functions of the same names in ops/pooling.hpp throw, when it is called.
+// throws what the functions of the same names in ops/pooling.hpp throw: for windows out of range when it is made, for
+// inputs that do not fit when it is called.
 
 /// The largest element of each window; see max_pool2d.
 class MaxPool : public Module {

@@ -241,9 +241,7 @@ Var transposed(std::size_t axes, Operand x, Operand weight, const ConvolutionTra
     Shape output_padding = options.output_padding.over(axes, name, "output_padding"), none(axes + 2), further(axes + 2);
     for (std::size_t i = 0; i < axes; ++i) {
         SlidingAxis::require_options(name, kernel[2 + i], stride[i], padding[i], dilation[i]);
-        if (output_padding[i] < 0 || output_padding[i] >= std::max(stride[i], dilation[i]))
-            throw ValueError(fmt::format("{}: output_padding must be at least 0 and less than the stride {} or the "
-                                         "dilation {}, got {}", name, stride[i], dilation[i], output_padding[i]));
+        SlidingAxis::require_output_padding(name, output_padding[i], stride[i], dilation[i]);
         extents.push_back((from[2 + i] - 1) * stride[i] - 2 * padding[i] + dilation[i] * (kernel[2 + i] - 1) +
                           output_padding[i] + 1);
         if (from[2 + i] < 1 || extents[i] < 1)

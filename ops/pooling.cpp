@@ -36,10 +36,7 @@ void slide(const Call& call, const Shape& extents, Pooling& pooling) {
     pooling.divisor = attributes.integer("divisor_override");
     for (std::size_t i = 0, at = 3 - extents.size(); i < extents.size(); ++i, ++at) {
         SlidingAxis axis(call.name(), extents[i], kernel[i], stride[i], padding[i], dilation[i], ceil_mode);
-        std::int64_t span = dilation[i] * (kernel[i] - 1) + 1;
-        if (2 * padding[i] > span)
-            throw ValueError(fmt::format("{}: padding must be at most half the window, got {} for a window of {}",
-                                         call.name(), padding[i], span));
+        SlidingAxis::require_padding_within_window(call.name(), kernel[i], padding[i], dilation[i]);
         pooling.windows[at].clear();
         for (std::int64_t output = 0; output < axis.output; ++output) {
             pooling.windows[at].push_back(window_of(axis, output, counts_padding));

@@ -1,5 +1,7 @@
 #include <cotape/ops/sliding_axis.hpp>
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include <cotape/core/error.hpp>
@@ -23,6 +25,22 @@ void SlidingAxis::require_options(const std::string& operation, std::int64_t ker
     require_at_least(1, stride, operation, "stride");
     require_at_least(0, padding, operation, "padding");
     require_at_least(1, dilation, operation, "dilation");
+}
+
+void SlidingAxis::require_output_padding(const std::string& operation, std::int64_t output_padding,
+                                         std::int64_t stride, std::int64_t dilation) {
+    if (output_padding < 0 || output_padding >= std::max(stride, dilation))
+        throw ValueError(fmt::format("{}: output_padding must be at least 0 and less than the stride {} or the "
+                                     "dilation {}, got {}",
+                                     operation, stride, dilation, output_padding));
+}
+
+void SlidingAxis::require_padding_within_window(const std::string& operation, std::int64_t kernel,
+                                                std::int64_t padding, std::int64_t dilation) {
+    std::int64_t span = dilation * (kernel - 1) + 1;
+    if (2 * padding > span)
+        throw ValueError(fmt::format("{}: padding must be at most half the window, got {} for a window of {}",
+                                     operation, padding, span));
 }
 
 SlidingAxis::SlidingAxis(const std::string& operation, std::int64_t input, std::int64_t kernel, std::int64_t stride,

@@ -24,6 +24,12 @@ struct SlidingAxis {
     /// Throws ValueError, naming `operation`, for options out of range.
     static void require_options(const std::string& operation, std::int64_t kernel, std::int64_t stride,
                                 std::int64_t padding, std::int64_t dilation);
+    /// The same for the output padding of a transposed convolution.
+    static void require_output_padding(const std::string& operation, std::int64_t output_padding, std::int64_t stride,
+                                       std::int64_t dilation);
+    /// The same for pooling: the padding is at most half the window.
+    static void require_padding_within_window(const std::string& operation, std::int64_t kernel, std::int64_t padding,
+                                              std::int64_t dilation);
 
     std::int64_t position(std::int64_t out, std::int64_t tap) const { return out * stride - padding + tap * dilation; }
 

@@ -102,7 +102,7 @@ TEST_SUITE("nn") {
         CHECK_THROWS_WITH_AS(nn::ConvTranspose1d(4, 6, 3, {.groups = 0}, random),
                              "ConvTranspose1d: 4 and 6 channels do not fall into 0 groups", ValueError);
         CHECK_THROWS_WITH_AS(nn::Conv3d(4, 6, {3, 0, 1}, {}, random),
-                             "Conv3d: kernel_size must be at least 1, got [3, 0, 1]", ValueError);
+                             "Conv3d: kernel_size must be from 1 to 2147483648, got 0", ValueError);
         CHECK_THROWS_WITH_AS(nn::Conv2d(4, 6, {3, 2, 1}, {}, random),
                              "Conv2d: kernel_size needs one number or 2, got [3, 2, 1]", ShapeError);
         CHECK_THROWS_WITH_AS(forward(nn::Conv2d(4, 6, 3, random), {2, 3, 5, 5}),
@@ -111,6 +111,36 @@ TEST_SUITE("nn") {
         CHECK_THROWS_WITH_AS(forward(nn::Conv2d(4, 6, 3, random), {4, 5, 5}),
                              "conv2d: needs an input and a weight of rank 4, got [4, 5, 5] and [6, 4, 3, 3]",
                              ShapeError);
+    }
+
+    TEST_CASE("convolutional and pooling layers refuse options out of range when they are made") {
+        std::mt19937 random(1);
+        CHECK_THROWS_WITH_AS(nn::Conv2d(4, 6, 3, {.stride = {1, 0}}, random),
+                             "Conv2d: stride must be from 1 to 2147483648, got 0", ValueError);
+        CHECK_THROWS_WITH_AS(nn::Conv1d(4, 6, 3, {.padding = -1}, random),
+                             "Conv1d: padding must be from 0 to 2147483648, got -1", ValueError);
+        CHECK_THROWS_WITH_AS(nn::Conv3d(4, 6, 3, {.dilation = 0}, random),
+                             "Conv3d: dilation must be from 1 to 2147483648, got 0", ValueError);
+        CHECK_THROWS_WITH_AS(nn::Conv2d(4, 6, 3, {.stride = {1, 2, 3}}, random),
+                             "Conv2d: stride needs one number or 2, got [1, 2, 3]", ShapeError);
+        CHECK_THROWS_WITH_AS(nn::ConvTranspose2d(4, 6, 3, {.stride = 0}, random),
+                             "ConvTranspose2d: stride must be from 1 to 2147483648, got 0", ValueError);
+        CHECK_THROWS_WITH_AS(nn::ConvTranspose2d(4, 6, 3, {.stride = 2, .output_padding = {0, 2}}, random),
+                             "ConvTranspose2d: output_padding must be at least 0 and less than the stride 2 or the "
+                             "dilation 1, got 2",
+                             ValueError);
+        CHECK_THROWS_WITH_AS(nn::MaxPool2d(0), "MaxPool2d: kernel_size must be from 1 to 2147483648, got 0",
+                             ValueError);
+        CHECK_THROWS_WITH_AS(nn::MaxPool1d(2, {.dilation = 0}),
+                             "MaxPool1d: dilation must be from 1 to 2147483648, got 0", ValueError);
+        CHECK_THROWS_WITH_AS(nn::AvgPool3d(2, {.stride = 0}), "AvgPool3d: stride must be from 1 to 2147483648, got 0",
+                             ValueError);
+        CHECK_THROWS_WITH_AS(nn::AvgPool2d(3, {.padding = 2}),
+                             "AvgPool2d: padding must be at most half the window, got 2 for a window of 3", ValueError);
+        CHECK_THROWS_WITH_AS(nn::AvgPool2d(3, {.padding = -1}),
+                             "AvgPool2d: padding must be from 0 to 2147483648, got -1", ValueError);
+        CHECK_THROWS_WITH_AS(nn::AvgPool2d(2, {.divisor_override = 0}), "AvgPool2d: divisor_override must not be 0",
+                             ValueError);
     }
 
     TEST_CASE("flattening merges all axes but the batch's, and unflattening splits one") {
