@@ -38,6 +38,11 @@ Recurrent::Recurrent(std::string name, std::int64_t layers, bool last_step)
 
 std::unique_ptr<RecurrentCell> Recurrent::replace(std::size_t layer, std::unique_ptr<RecurrentCell> cell) {
     const RecurrentCell& before = *cells_[layer];
+    if (!cell) throw ValueError(fmt::format("{}: replace needs a cell, got none", name_));
+    if (cell->has_cell_state() != before.has_cell_state())
+        throw ValueError(fmt::format("{}: {} cannot stand in the place of {}: {} keeps a cell state", name_,
+                                     cell->describe(), before.describe(),
+                                     before.has_cell_state() ? "only the latter" : "only the former"));
     if (cell->inputs() != before.inputs() || cell->hidden() != before.hidden())
         throw ShapeError(
             fmt::format("{}: {} cannot stand in the place of {}", name_, cell->describe(), before.describe()));

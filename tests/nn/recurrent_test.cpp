@@ -198,6 +198,28 @@ TEST_SUITE("nn") {
                              ValueError);
     }
 
+    TEST_CASE("a recurrent net refuses another kind of cell, and none") {
+        nn::LSTM lstm(3, 4, {.layers = 2}, generator);
+        nn::GRU gru(3, 4, generator);
+        CHECK_THROWS_WITH_AS(lstm.replace(1, std::make_unique<nn::GRUCell>(4, 4, true, generator)),
+                             "LSTM: GRUCell(4 -> 4) cannot stand in the place of LSTMCell(4 -> 4): only the latter "
+                             "keeps a cell state",
+                             ValueError);
+        CHECK_THROWS_WITH_AS(gru.replace(0, std::make_unique<nn::LSTMCell>(3, 4, true, generator)),
+                             "GRU: LSTMCell(3 -> 4) cannot stand in the place of GRUCell(3 -> 4): only the former "
+                             "keeps a cell state",
+                             ValueError);
+        CHECK_THROWS_WITH_AS(lstm.replace(1, nullptr), "LSTM: replace needs a cell, got none", ValueError);
+        CHECK_THROWS_WITH_AS(lstm.replace(1, std::make_unique<nn::LSTMCell>(3, 4, true, generator)),
+                             "LSTM: LSTMCell(3 -> 4) cannot stand in the place of LSTMCell(4 -> 4)", ShapeError);
+        Tape tape;
+        CHECK(to_string(lstm(tape.constant(Tensor::full({5, 2, 3}, 1))).shape()) == "[5, 2, 4]");
+        auto other = std::make_unique<nn::LSTMCell>(4, 4, true, generator);
+        nn::RecurrentCell* placed = other.get();
+        lstm.replace(1, std::move(other));
+        CHECK(&lstm[1] == placed);
+    }
+
     TEST_CASE("a recurrent net runs over a batch of one, of none, and over one step") {
         nn::LSTM net(3, 4, generator);
         Tape tape;
