@@ -36,6 +36,8 @@ RecurrentBatchNorm::RecurrentBatchNorm(std::int64_t features, std::int64_t steps
     if (!(options.least_variance >= 0))
         throw ValueError(
             fmt::format("{}: least_variance must not be negative, got {}", layer_name, options.least_variance));
+    if (!std::isfinite(options.initial_scale))
+        throw ValueError(fmt::format("{}: initial_scale must be finite, got {}", layer_name, options.initial_scale));
     if (options.shift) shift_.emplace(Tensor::full({features}, 0));
 }
 
@@ -46,6 +48,9 @@ void RecurrentBatchNorm::require(const Shape& rows, const Steps& steps) const {
             fmt::format("{}: needs [steps, examples, {}], got {}", layer_name, features(), to_string(shape)));
     if (!normalizes_by_batch()) return;
     std::int64_t most = std::ranges::max(steps.present());
+    if (most == 0 && steps.examples() > 0)
+        throw ValueError(fmt::format("{}: the mask leaves nothing of {} to normalise in training", layer_name,
+                                     to_string(shape)));
     if (most == 0)
         throw ShapeError(fmt::format("{}: needs at least one example, got {}", layer_name, to_string(shape)));
     if (most == 1)

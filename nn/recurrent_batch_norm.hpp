@@ -40,7 +40,7 @@ struct RecurrentBatchNormOptions {
 /// training every step is normalised with its own, and those beyond `steps` are not tracked. Of padded sequences only
 /// the steps that they have count. A step that a single sequence has becomes the shift, and is not tracked. For
 /// proposals and commits see Normalizer. Throws ShapeError for another rank or number of features, and in training
-/// where no step has two examples.
+/// where no step has two examples; ValueError in training for a mask of zeros alone.
 class RecurrentBatchNorm : public Normalizer {
   public:
     /// Throws ValueError for less than one feature or step, and for options out of range.

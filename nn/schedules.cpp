@@ -32,6 +32,7 @@ Schedule cosine_schedule(double rate, std::int64_t steps, double lowest) {
 
 Schedule with_warm_up(Schedule schedule, std::int64_t steps) {
     require_positive("with_warm_up", "steps", steps);
+    if (!schedule) throw ValueError("with_warm_up: needs a schedule to come after, got none");
     return [schedule = std::move(schedule), steps](std::int64_t step) {
         if (step >= steps) return schedule(step - steps);
         return schedule(0) * static_cast<double>(step + 1) / static_cast<double>(steps);

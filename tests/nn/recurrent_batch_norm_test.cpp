@@ -232,6 +232,11 @@ TEST_SUITE("nn") {
                              "RecurrentBatchNorm: epsilon must not be negative, got -1", ValueError);
         CHECK_THROWS_WITH_AS(nn::RecurrentBatchNorm(3, 3, {.least_variance = NAN}),
                              "RecurrentBatchNorm: least_variance must not be negative, got nan", ValueError);
+        CHECK_THROWS_WITH_AS(nn::RecurrentBatchNorm(3, 3, {.initial_scale = NAN}),
+                             "RecurrentBatchNorm: initial_scale must be finite, got nan", ValueError);
+        CHECK_THROWS_WITH_AS(normalize(layer, tape.constant(input()), std::vector<std::int64_t>(examples, 0), true),
+                             "RecurrentBatchNorm: the mask leaves nothing of [4, 5, 2] to normalise in training",
+                             ValueError);
         nn::RecurrentBatchNorm without(features, count, {.epsilon = 0});
         CHECK_THROWS_WITH_AS(without(tape.constant(input())),
                              "RecurrentBatchNorm: epsilon must be positive in training, got 0", ValueError);

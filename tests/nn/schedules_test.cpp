@@ -40,5 +40,7 @@ TEST_SUITE("nn") {
         CHECK_THROWS_WITH_AS(nn::cosine_schedule(1, -3), "cosine_schedule: steps must be positive, got -3", ValueError);
         CHECK_THROWS_WITH_AS(nn::with_warm_up(nn::cosine_schedule(1, 1), 0),
                              "with_warm_up: steps must be positive, got 0", ValueError);
+        CHECK_THROWS_WITH_AS(nn::with_warm_up(nullptr, 5), "with_warm_up: needs a schedule to come after, got none",
+                             ValueError);
     }
 }
