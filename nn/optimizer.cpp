@@ -46,11 +46,12 @@ std::vector<Named<State>> Optimizer::state() const {
 
 Var Optimizer::input(Tape& tape, double number, Dtype dtype) { return tape.constant(Tensor(number, dtype)); }
 
-void Optimizer::step(Var loss, const StepOptions& options) {
+void Optimizer::step(Var loss, const StepOptions& options, Where where) {
     Tape& tape = loss.tape();
     if (!loss.shape().empty())
         throw ShapeError(fmt::format("{}: the loss must be a scalar, got {}", name_, to_string(loss.shape())));
     Tape::Transaction transaction(tape);
+    LineScope line(Operand(loss, where));
 
     std::vector<Var> parameters;
     for (const Slot& slot : slots_) parameters.push_back(tape.variable(slot.parameter.state));
@@ -90,25 +91,35 @@ void Optimizer::step(Var loss, const StepOptions& options) {
     transaction.keep();
 }
 
-std::vector<Var> clip_by_norm(const std::vector<Var>& gradients, double limit) {
+std::vector<Var> clip_by_norm(const std::vector<Var>& gradients, double limit, Where where) {
     if (!(limit > 0)) throw ValueError(fmt::format("clip_by_norm: the limit must be positive, got {}", limit));
-    Var squares;
+    if (gradients.empty()) return gradients;
+    LineScope line(Operand(gradients[0], where));
+    Var largest, squares;
     for (Var gradient : gradients) {
-        Var squared = sum(square(gradient));
+        if (element_count(gradient.shape()) == 0) continue;
+        Var most = max(abs(gradient));
+        largest = largest ? maximum(largest, most) : most;
+    }
+    if (!largest) return gradients;
+    largest = cotape::where(equal(largest, 0), 1, largest);
+    std::vector<Var> scaled;
+    for (Var gradient : gradients) {
+        scaled.push_back(gradient / largest); // their squares do not overflow
+        Var squared = sum(square(scaled.back()));
         squares = squares ? squares + squared : squared;
     }
-    if (!squares) return gradients;
-    Var norm = sqrt(squares);
-    Var factor = where(greater(norm, limit), limit / norm, 1);
+    Var norm = sqrt(squares), within = less_equal(norm, limit / largest);
     std::vector<Var> clipped;
-    for (Var gradient : gradients) clipped.push_back(gradient * factor);
+    for (std::size_t i = 0; i < gradients.size(); ++i)
+        clipped.push_back(cotape::where(within, gradients[i], scaled[i] * (limit / norm)));
     return clipped;
 }
 
-std::vector<Var> clip_by_value(const std::vector<Var>& gradients, double limit) {
+std::vector<Var> clip_by_value(const std::vector<Var>& gradients, double limit, Where where) {
     if (!(limit > 0)) throw ValueError(fmt::format("clip_by_value: the limit must be positive, got {}", limit));
     std::vector<Var> clipped;
-    for (Var gradient : gradients) clipped.push_back(clamp(gradient, -limit, limit));
+    for (Var gradient : gradients) clipped.push_back(clamp(Operand(gradient, where), -limit, limit));
     return clipped;
 }
 

@@ -28,8 +28,8 @@ class Optimizer {
     /// Records the gradients of the scalar `loss` and the new parameters, computes them together with everything else
     /// that was proposed on the tape (running statistics), and commits it all. The loss stays computed. Where anything
     /// throws, the tape and every state are as before. Throws ValueError, naming the parameters, where some got no
-    /// gradient, unless `options.allow_missing`.
-    void step(Var loss, const StepOptions& options = {});
+    /// gradient, unless `options.allow_missing`. What is recorded carries the line of the call, `where`.
+    void step(Var loss, const StepOptions& options = {}, Where where = Where::current());
 
     double learning_rate() const { return learning_rate_; }
     /// Throws ValueError for a rate that is negative or not finite.
@@ -65,10 +65,11 @@ class Optimizer {
     std::int64_t steps_ = 0;
 };
 
-/// The gradients scaled by min(1, limit / norm), with `norm` their joint Euclidean norm.
-std::vector<Var> clip_by_norm(const std::vector<Var>& gradients, double limit);
+/// The gradients scaled by min(1, limit / norm), with `norm` their joint Euclidean norm, even where its square is
+/// beyond their element type. All are NaN where one element is not finite.
+std::vector<Var> clip_by_norm(const std::vector<Var>& gradients, double limit, Where where = Where::current());
 
 /// The gradients with every element kept between -limit and limit.
-std::vector<Var> clip_by_value(const std::vector<Var>& gradients, double limit);
+std::vector<Var> clip_by_value(const std::vector<Var>& gradients, double limit, Where where = Where::current());
 
 } // namespace cotape::nn

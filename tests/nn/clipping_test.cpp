@@ -41,6 +41,32 @@ TEST_SUITE("nn") {
         CHECK(distance(zeros[0].value(), {0, 0}) == 0);
     }
 
+    TEST_CASE("clipping by norm takes gradients whose squares are beyond the element type, or below it") {
+        Tape tape;
+        auto clipped = [&](const std::vector<float>& gradient, double limit) {
+            return nn::clip_by_norm({tape.constant(Tensor::of({2}, gradient))}, limit)[0].value();
+        };
+        double few_ulp = 3e-7;
+        CHECK(distance(clipped({3e30f, -4e30f}, 1), {0.6, -0.8}) < few_ulp);
+        CHECK(distance(clipped({1e30f, 3e38f}, 1), {1e30 / 3e38, 1}) < few_ulp);
+        CHECK(distance(clipped({3e38f, 3e38f}, 2), {std::sqrt(2), std::sqrt(2)}) < few_ulp);
+        CHECK(distance(clipped({3e-30f, 4e-30f}, 1e-30), {6e-31, 8e-31}) < few_ulp * 1e-30);
+        CHECK(same_bits(clipped({3e30f, 4e30f}, 6e30), Tensor::of<float>({2}, {3e30f, 4e30f})));
+    }
+
+    TEST_CASE("clipping by norm leaves no finite gradient beside one that is not: min(1, limit / norm) is NaN") {
+        Tape tape;
+        for (double broken : std::vector<double>{NAN, HUGE_VAL}) {
+            std::vector<Var> gradients{tape.constant(Tensor::of<double>({2}, {broken, 1})),
+                                       tape.constant(Tensor(2.0))};
+            for (Var gradient : nn::clip_by_norm(gradients, 1))
+                for (std::int64_t i = 0; i < gradient.value().size(); ++i) CHECK(std::isnan(gradient.value().at(i)));
+        }
+        std::vector<Var> with_nothing{tape.constant(Tensor::full({0}, 0)), tape.constant(Tensor::full({1}, 2))};
+        CHECK(distance(nn::clip_by_norm(with_nothing, 1)[1].value(), {1}) == 0);
+        CHECK(distance(nn::clip_by_norm({with_nothing[0]}, 1)[0].value(), {}) == 0);
+    }
+
     TEST_CASE("clipping by value keeps every element between the limits") {
         Tape tape;
         std::vector<Var> clipped = nn::clip_by_value({tape.constant(Tensor::of<double>({3}, {3, -0.5, -7}))}, 2);

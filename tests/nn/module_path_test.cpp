@@ -10,6 +10,7 @@
 #include <cotape/nn/batch_norm.hpp>
 #include <cotape/nn/linear.hpp>
 #include <cotape/nn/sequential.hpp>
+#include <cotape/nn/sgd.hpp>
 #include <cotape/ops/arithmetic.hpp>
 #include <cotape/ops/exponential.hpp>
 #include <cotape/ops/reductions.hpp>
@@ -118,5 +119,27 @@ TEST_SUITE("nn") {
         CHECK(message_of(y) == "no error");
         message = message_of(gradient(sum(y), x));
         CHECK(message.find(fmt::format("{}{} in 1, in the derivative of sqrt", line, at)) != std::string::npos);
+    }
+
+    TEST_CASE("finite-check mode names the line of an optimiser's step where its new parameters overflow") {
+        std::mt19937 random(1);
+        nn::Linear model(3, 2, random);
+        nn::Sgd sgd(model, {.learning_rate = 1e30});
+        Tape tape({.check_finite = true});
+        Var loss = sum(model(tape.constant(Tensor::full({4, 3}, 1e20))));
+        for (const nn::StepOptions& options : {nn::StepOptions{}, nn::StepOptions{.clip_norm = 1e15}}) {
+            unsigned at = 0;
+            try {
+                at = __LINE__ + 1;
+                sgd.step(loss, options);
+                FAIL("the step is finite");
+            } catch (const NonFiniteError& error) {
+                std::string message = error.what();
+                INFO(message);
+                CHECK(message.starts_with("multiply: the first value that is not finite: "));
+                CHECK(message.find(fmt::format("recorded at module_path_test.cpp:{}", at)) != std::string::npos);
+                CHECK(message.find("sgd.cpp") == std::string::npos);
+            }
+        }
     }
 }
