@@ -25,8 +25,9 @@ struct BatchNormOptions {
 /// composed of differentiable ops. In training `mean` and `variance` are the batch's, the variance divided by n; in
 /// evaluation the running ones, [C], which Normalizer tells of. `scale` starts at 1 and `shift` at 0. The layer before
 /// needs no bias, and the activation comes after. In float32 the variance overflows where x is spread over more than
-/// 1e19: the outputs are then `shift`, the gradient of x is NaN, and finite-check mode names the batch_variance. Throws
-/// ShapeError for another rank or channel count, and in training for one value per channel.
+/// 1e19: the outputs are then `shift`, the gradient of x is 0, or NaN from about 1e38 on, where sums of x overflow, and
+/// finite-check mode names the batch_variance. Throws ShapeError for another rank or channel count, and in training for
+/// one value per channel.
 class BatchNorm : public Normalizer {
   public:
     std::int64_t channels() const { return running_mean().shape()[0]; }
