@@ -51,6 +51,7 @@ PRIVATE_HEADERS = {
 # The one public header that includes a library other than the standard one; hence not part of cotape.hpp.
 XTENSOR_HEADER = 'core/xtensor.hpp'
 LONGEST_FILE = 350
+LONGEST_LINE = 120
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 
@@ -108,6 +109,13 @@ def files_are_short(tree):
         lines = len(tree.text(name).splitlines())
         if lines > LONGEST_FILE:
             yield f'{name}: {lines} lines; at most {LONGEST_FILE}'
+
+
+def lines_are_short(tree):
+    for name in tree.files([*MAY_INCLUDE, 'examples'], '.hpp', '.cpp'):
+        for number, line in enumerate(tree.text(name).splitlines(), 1):
+            if len(line) > LONGEST_LINE:
+                yield f'{name}:{number}: {len(line)} columns; at most {LONGEST_LINE}'
 
 
 def no_lazy_xtensor_expression_is_held(tree):
