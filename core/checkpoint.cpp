@@ -189,4 +189,6 @@ Var checkpoint(const VarFunction& function, std::initializer_list<Var> inputs, W
     return checkpoint(function, std::span<const Var>(inputs.begin(), inputs.size()), where);
 }
 
+bool is_checkpoint(const Node& node) { return node.op == &checkpoint_op; }
+
 } // namespace cotape

@@ -25,4 +25,7 @@ using VarFunction = std::function<Var(const std::vector<Var>& inputs)>;
 Var checkpoint(const VarFunction& function, std::span<const Var> inputs, Where where = Where::current());
 Var checkpoint(const VarFunction& function, std::initializer_list<Var> inputs, Where where = Where::current());
 
+/// Whether `node` is the output of a checkpoint: it stands for what is recorded before it.
+bool is_checkpoint(const Node& node);
+
 } // namespace cotape

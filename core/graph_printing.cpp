@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <cotape/core/ancestors.hpp>
 #include <cotape/core/error.hpp>
 
 namespace cotape {
@@ -30,20 +31,9 @@ Selection needed_by(std::span<const Var> vars, const char* operation) {
     if (vars.empty()) return {nullptr, {}};
     const Tape& tape = vars.front().tape();
     tape.check_thread();
-    std::vector<bool> needed(tape.size());
-    for (Var var : vars) {
+    for (Var var : vars)
         if (&var.tape() != &tape) throw TapeError(fmt::format("{}: the variables are on two tapes", operation));
-        var.node();
-        needed[static_cast<std::size_t>(var.id())] = true;
-    }
-    Selection selection{&tape, {}};
-    for (NodeId id = static_cast<NodeId>(tape.size()) - 1; id >= 0; --id) {
-        if (!needed[static_cast<std::size_t>(id)]) continue;
-        selection.nodes.push_back(id);
-        for (NodeId input : tape.node(id).inputs) needed[static_cast<std::size_t>(input)] = true;
-    }
-    std::ranges::reverse(selection.nodes);
-    return selection;
+    return {&tape, ancestors(vars)};
 }
 
 /// What sets this application of its op apart. Of sources that is a value; the rest is the tape's own bookkeeping.

@@ -58,8 +58,10 @@ std::uint64_t signature_of(const Op& op, const Type& type, std::uint64_t hash) {
     std::uint64_t tile = reinterpret_cast<std::uintptr_t>(is_float ? op.tile_float32 : op.tile_float64);
     std::uint64_t row = reinterpret_cast<std::uintptr_t>(is_float ? op.row_float32 : op.row_float64);
     std::uint64_t fold = reinterpret_cast<std::uintptr_t>(op.fold);
-    std::uint64_t traits = 16 * static_cast<std::uint64_t>(op.kind) + 8 * op.stretches +
-                           static_cast<std::uint64_t>(type.dtype);
+    std::uint64_t traits = static_cast<std::uint64_t>(op.kind);
+    for (std::uint64_t trait : {std::uint64_t(op.stretches), std::uint64_t(op.view != nullptr),
+                                std::uint64_t(op.arithmetic), std::uint64_t(type.dtype)})
+        traits = 8 * traits + trait;
     std::uint64_t kernels = mix_hash(mix_hash(tile, row), mix_hash(fold, traits));
     std::uint64_t signature = mix_hash(op.kind == OpKind::source ? 1 : hash, kernels);
     for (std::int64_t extent : type.shape) signature = mix_hash(signature, static_cast<std::uint64_t>(extent));

@@ -74,32 +74,21 @@ class ConvTranspose : public Convolutional {
     ConvolutionTransposeOptions options_;
 };
 
-/// Conv over so many spatial axes.
-template <std::size_t spatial_axes>
-class ConvOver : public Conv {
+/// Conv or ConvTranspose over so many spatial axes.
+template <class Layer, class Options, std::size_t spatial_axes>
+class ConvolutionalOver : public Layer {
   public:
-    ConvOver(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, const ConvOptions& options,
-             std::mt19937& random)
-        : Conv(spatial_axes, inputs, outputs, kernel_size, options, random) {}
-    ConvOver(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, std::mt19937& random)
-        : ConvOver(inputs, outputs, kernel_size, {}, random) {}
+    ConvolutionalOver(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, const Options& options,
+                      std::mt19937& random)
+        : Layer(spatial_axes, inputs, outputs, kernel_size, options, random) {}
+    ConvolutionalOver(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, std::mt19937& random)
+        : ConvolutionalOver(inputs, outputs, kernel_size, {}, random) {}
 };
-using Conv1d = ConvOver<1>;
-using Conv2d = ConvOver<2>;
-using Conv3d = ConvOver<3>;
-
-/// ConvTranspose over so many spatial axes.
-template <std::size_t spatial_axes>
-class ConvTransposeOver : public ConvTranspose {
-  public:
-    ConvTransposeOver(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size,
-                      const ConvTransposeOptions& options, std::mt19937& random)
-        : ConvTranspose(spatial_axes, inputs, outputs, kernel_size, options, random) {}
-    ConvTransposeOver(std::int64_t inputs, std::int64_t outputs, const PerAxis& kernel_size, std::mt19937& random)
-        : ConvTransposeOver(inputs, outputs, kernel_size, {}, random) {}
-};
-using ConvTranspose1d = ConvTransposeOver<1>;
-using ConvTranspose2d = ConvTransposeOver<2>;
-using ConvTranspose3d = ConvTransposeOver<3>;
+using Conv1d = ConvolutionalOver<Conv, ConvOptions, 1>;
+using Conv2d = ConvolutionalOver<Conv, ConvOptions, 2>;
+using Conv3d = ConvolutionalOver<Conv, ConvOptions, 3>;
+using ConvTranspose1d = ConvolutionalOver<ConvTranspose, ConvTransposeOptions, 1>;
+using ConvTranspose2d = ConvolutionalOver<ConvTranspose, ConvTransposeOptions, 2>;
+using ConvTranspose3d = ConvolutionalOver<ConvTranspose, ConvTransposeOptions, 3>;
 
 } // namespace cotape::nn

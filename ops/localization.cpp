@@ -9,6 +9,7 @@
 #include <unordered_set>
 
 #include <cotape/core/ancestors.hpp>
+#include <cotape/core/checkpoint.hpp>
 #include <cotape/core/custom_derivative.hpp>
 #include <cotape/core/evaluate.hpp>
 #include <cotape/core/tape.hpp>
@@ -123,8 +124,7 @@ std::vector<Application> applications(const Projections& projections, int order)
         if (std::ranges::none_of(node.inputs, [&](NodeId input) { return depends[static_cast<std::size_t>(input)]; }))
             continue;
         depends[static_cast<std::size_t>(id)] = node.op->is_differentiable(); // what a mask depends on, it masks
-        // A checkpoint stands for what is recorded before it: alone it means something else.
-        if (node.op->joint_derivative && node.op->name == "checkpoint") continue;
+        if (is_checkpoint(node)) continue; // alone it means something else
         if (node.type.dtype != Dtype::float64 ||
             std::ranges::count_if(tested, [&](NodeId other) { return alike(id, other); }) >= tested_alike)
             continue;
