@@ -37,6 +37,7 @@ PRIVATE_HEADERS = {
     'ops/lapack.hpp',
     'ops/localization.hpp',
     'ops/matrix_batches.hpp',
+    'ops/matrix_vector.hpp',
     'ops/pooling_kernel.hpp',
     'ops/products.hpp',
     'ops/projections.hpp',
