@@ -16,11 +16,11 @@ namespace cotape {
 class Attributes {
   public:
     struct Attribute {
-        Attribute(const char* name, bool value) : name(name), integers{value} {}
-        Attribute(const char* name, int value) : name(name), integers{value} {}
-        Attribute(const char* name, std::int64_t value) : name(name), integers{value} {}
-        Attribute(const char* name, double value);
-        Attribute(const char* name, const Shape& values) : name(name), kind(Kind::integers), integers(values) {}
+        Attribute(const char* key, bool value) : name(key), integers{value} {}
+        Attribute(const char* key, int value) : name(key), integers{value} {}
+        Attribute(const char* key, std::int64_t value) : name(key), integers{value} {}
+        Attribute(const char* key, double value);
+        Attribute(const char* key, const Shape& values) : name(key), kind(Kind::integers), integers(values) {}
 
         enum class Kind : std::uint8_t { integer, integers, real };
         const char* name;

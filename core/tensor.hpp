@@ -36,7 +36,8 @@ class Tensor {
         return of(shape, std::span<const T>(elements.begin(), elements.size()));
     }
 
-    /// A tensor whose elements are all `value`. Throws ValueError for an int64 that it does not fit.
+    /// A tensor whose elements are all `value`. Throws DtypeError for int64 elements where it is no whole number in
+    /// their range.
     static Tensor full(const Shape& shape, double value, Dtype dtype = Dtype::float32);
 
     /// A tensor whose elements `fill` writes, all of them, before anyone else sees the tensor.

@@ -77,12 +77,12 @@ using Where = std::source_location;
 /// notes the line of the call, which is how every operation knows where it was written, operators included.
 struct Operand {
     /// Throws TapeError for a default Var: it is no number.
-    Operand(Var var, Where where = Where::current()) : var(var), where(where) {
+    Operand(Var value, Where line = Where::current()) : var(value), where(line) {
         if (!var) var.tape();
     }
     template <class Number>
         requires std::integral<Number> || std::floating_point<Number>
-    Operand(Number number, Where where = Where::current()) : number(static_cast<double>(number)), where(where) {}
+    Operand(Number value, Where line = Where::current()) : number(static_cast<double>(value)), where(line) {}
 
     Var var;
     double number = 0;

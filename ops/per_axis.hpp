@@ -11,8 +11,8 @@ namespace cotape {
 struct PerAxis {
     PerAxis() = default;
     PerAxis(std::int64_t all) : values{all} {}
-    PerAxis(std::initializer_list<std::int64_t> values) : values(values) {}
-    PerAxis(const Shape& values) : values(values) {}
+    PerAxis(std::initializer_list<std::int64_t> each) : values(each) {}
+    PerAxis(const Shape& each) : values(each) {}
 
     /// One number for each of `axes` axes. Throws ShapeError, naming `operation` and `option`, where there are neither
     /// one nor as many.

@@ -9,7 +9,7 @@ import sys
 
 build, *compiler = sys.argv[1:]
 installed = json.loads((pathlib.Path(build) / 'meson-info' / 'intro-installed.json').read_text())
-flags = ['-std=c++20', '-Wall', '-Wextra', '-Wpedantic', '-Wconversion', '-Werror']
+flags = ['-std=c++20', '-Wall', '-Wextra', '-Wpedantic', '-Wconversion', '-Wshadow', '-Werror']
 
 
 def name_in_cotape(path):
