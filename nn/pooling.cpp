@@ -74,7 +74,11 @@ std::string AvgPool::describe() const {
 }
 
 AdaptiveAvgPool::AdaptiveAvgPool(std::size_t axes, const PerAxis& output_size)
-    : axes_(axes), output_size_(output_size) {}
+    : axes_(axes), output_size_(output_size) {
+    std::string name = fmt::format("AdaptiveAvgPool{}d", axes);
+    for (std::int64_t extent : output_size.over(axes, name, "output_size"))
+        SlidingAxis::require_output_size(name, extent);
+}
 
 Var AdaptiveAvgPool::forward(Var x) {
     if (axes_ == 1) return adaptive_avg_pool1d(x, output_size_);

@@ -47,18 +47,11 @@ void slide(const Call& call, const Shape& extents, Pooling& pooling) {
     }
 }
 
-/// Of one axis of an adaptive pooling.
-constexpr std::int64_t largest_output = 1 << 24;
-
 /// The windows of an adaptive pooling, which together cover `extents`.
 void cover(const Call& call, const Shape& extents, Pooling& pooling) {
     Shape size = call.attributes.integers("output_size");
     for (std::size_t i = 0, at = 3 - size.size(); i < size.size(); ++i, ++at) {
-        if (size[i] < 1)
-            throw ValueError(fmt::format("{}: output_size must be at least 1, got {}", call.name(), size[i]));
-        if (size[i] > largest_output)
-            throw ValueError(fmt::format("{}: output_size must be at most {}, got {}", call.name(), largest_output,
-                                         size[i]));
+        SlidingAxis::require_output_size(call.name(), size[i]);
         if (extents[i] < 1)
             throw ShapeError(fmt::format("{}: needs at least one element to pool, got extents {}", call.name(),
                                          to_string(extents)));

@@ -11,6 +11,8 @@ namespace {
 
 /// Far above any tensor, and so low that no product of two such numbers overflows.
 constexpr std::int64_t largest = std::int64_t(1) << 31;
+/// Of one axis of an adaptive pooling, whose windows are listed one by one.
+constexpr std::int64_t largest_output = 1 << 24;
 
 void require_at_least(std::int64_t least, std::int64_t value, const std::string& operation, const char* option) {
     if (value < least || value > largest)
@@ -41,6 +43,14 @@ void SlidingAxis::require_padding_within_window(const std::string& operation, st
     if (2 * padding > span)
         throw ValueError(fmt::format("{}: padding must be at most half the window, got {} for a window of {}",
                                      operation, padding, span));
+}
+
+void SlidingAxis::require_output_size(const std::string& operation, std::int64_t output_size) {
+    if (output_size < 1)
+        throw ValueError(fmt::format("{}: output_size must be at least 1, got {}", operation, output_size));
+    if (output_size > largest_output)
+        throw ValueError(
+            fmt::format("{}: output_size must be at most {}, got {}", operation, largest_output, output_size));
 }
 
 SlidingAxis::SlidingAxis(const std::string& operation, std::int64_t input, std::int64_t kernel, std::int64_t stride,

@@ -31,6 +31,9 @@ struct SlidingAxis {
     static void require_padding_within_window(const std::string& operation, std::int64_t kernel, std::int64_t padding,
                                               std::int64_t dilation);
 
+    /// The same for an axis of adaptive pooling.
+    static void require_output_size(const std::string& operation, std::int64_t output_size);
+
     std::int64_t position(std::int64_t out, std::int64_t tap) const { return out * stride - padding + tap * dilation; }
 
     /// The outputs whose `tap` lies in the input: those from `first` up to, not including, `last`.

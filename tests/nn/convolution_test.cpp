@@ -139,6 +139,12 @@ TEST_SUITE("nn") {
                              "AvgPool2d: padding must be at most half the window, got 2 for a window of 3", ValueError);
         CHECK_THROWS_WITH_AS(nn::AvgPool2d(3, {.padding = -1}),
                              "AvgPool2d: padding must be from 0 to 2147483648, got -1", ValueError);
+        CHECK_THROWS_WITH_AS(nn::AdaptiveAvgPool2d({1, 0}), "AdaptiveAvgPool2d: output_size must be at least 1, got 0",
+                             ValueError);
+        CHECK_THROWS_WITH_AS(nn::AdaptiveAvgPool1d(1 << 25),
+                             "AdaptiveAvgPool1d: output_size must be at most 16777216, got 33554432", ValueError);
+        CHECK_THROWS_WITH_AS(nn::AdaptiveAvgPool3d({1, 2}),
+                             "AdaptiveAvgPool3d: output_size needs one number or 3, got [1, 2]", ShapeError);
         CHECK_THROWS_WITH_AS(nn::AvgPool2d(2, {.divisor_override = 0}), "AvgPool2d: divisor_override must not be 0",
                              ValueError);
     }
