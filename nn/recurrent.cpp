@@ -37,12 +37,17 @@ Recurrent::Recurrent(std::string name, std::int64_t layers, bool last_step)
 }
 
 std::unique_ptr<RecurrentCell> Recurrent::replace(std::size_t layer, std::unique_ptr<RecurrentCell> cell) {
+    if (layer >= cells_.size())
+        throw ValueError(fmt::format("{}: replace needs one of {} layers, got layer {}", name_, cells_.size(), layer));
     const RecurrentCell& before = *cells_[layer];
     if (!cell) throw ValueError(fmt::format("{}: replace needs a cell, got none", name_));
     if (cell->has_cell_state() != before.has_cell_state())
         throw ValueError(fmt::format("{}: {} cannot stand in the place of {}: {} keeps a cell state", name_,
                                      cell->describe(), before.describe(),
                                      before.has_cell_state() ? "only the latter" : "only the former"));
+    if (cell->gates() != before.gates())
+        throw ValueError(fmt::format("{}: {} cannot stand in the place of {}: their gates are {} and {}", name_,
+                                     cell->describe(), before.describe(), cell->gates(), before.gates()));
     if (cell->inputs() != before.inputs() || cell->hidden() != before.hidden())
         throw ShapeError(
             fmt::format("{}: {} cannot stand in the place of {}", name_, cell->describe(), before.describe()));

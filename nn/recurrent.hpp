@@ -47,7 +47,8 @@ class Recurrent : public Module {
     std::size_t layers() const { return cells_.size(); }
     RecurrentCell& operator[](std::size_t layer) { return *cells_[layer]; }
     /// Puts a cell in the place of the one of `layer`, which it returns. Throws ShapeError where they differ in their
-    /// inputs or hidden units, ValueError for no cell and where only one of them keeps a cell state.
+    /// inputs or hidden units, ValueError for a layer that is not there, for no cell, and where they differ in their
+    /// number of gates or only one of them keeps a cell state.
     std::unique_ptr<RecurrentCell> replace(std::size_t layer, std::unique_ptr<RecurrentCell> cell);
 
     void visit(Visitor& visitor) override;

@@ -62,6 +62,8 @@ class RecurrentCell : public Module {
 
     std::int64_t inputs() const { return weight_ih_.type().shape[1]; }
     std::int64_t hidden() const { return weight_hh_.type().shape[1]; }
+    /// How many parts of `hidden()` rows the weights have.
+    std::int64_t gates() const { return weight_hh_.type().shape[0] / hidden(); }
     /// Whether the state has a part c.
     virtual bool has_cell_state() const { return false; }
     virtual bool has_bias() const { return bias_ih_.has_value(); }

@@ -198,7 +198,7 @@ TEST_SUITE("nn") {
                              ValueError);
     }
 
-    TEST_CASE("a recurrent net refuses another kind of cell, and none") {
+    TEST_CASE("a recurrent net refuses another kind of cell, and none, and a layer that it does not have") {
         nn::LSTM lstm(3, 4, {.layers = 2}, generator);
         nn::GRU gru(3, 4, generator);
         CHECK_THROWS_WITH_AS(lstm.replace(1, std::make_unique<nn::GRUCell>(4, 4, true, generator)),
@@ -209,6 +209,12 @@ TEST_SUITE("nn") {
                              "GRU: LSTMCell(3 -> 4) cannot stand in the place of GRUCell(3 -> 4): only the former "
                              "keeps a cell state",
                              ValueError);
+        CHECK_THROWS_WITH_AS(gru.replace(0, std::make_unique<nn::RNNCell>(3, 4, generator)),
+                             "GRU: RNNCell(3 -> 4) cannot stand in the place of GRUCell(3 -> 4): their gates are 1 and "
+                             "3",
+                             ValueError);
+        CHECK_THROWS_WITH_AS(lstm.replace(2, std::make_unique<nn::LSTMCell>(4, 4, true, generator)),
+                             "LSTM: replace needs one of 2 layers, got layer 2", ValueError);
         CHECK_THROWS_WITH_AS(lstm.replace(1, nullptr), "LSTM: replace needs a cell, got none", ValueError);
         CHECK_THROWS_WITH_AS(lstm.replace(1, std::make_unique<nn::LSTMCell>(3, 4, true, generator)),
                              "LSTM: LSTMCell(3 -> 4) cannot stand in the place of LSTMCell(4 -> 4)", ShapeError);
