@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <set>
+#include <unordered_set>
 
 #include <fmt/format.h>
 
@@ -46,11 +47,19 @@ class Walk : public Visitor {
     std::string path_;
 };
 
+/// States in the order in which they come, each under its first path.
 template <class Kind>
-void add_once(std::vector<Named<Kind>>& list, const std::string& path, const Kind& state) {
-    bool known = std::ranges::any_of(list, [&](const Named<Kind>& named) { return named.state.id() == state.id(); });
-    if (!known) list.push_back({path, state});
-}
+class EachOnce {
+  public:
+    void operator()(const std::string& path, const Kind& state) {
+        if (known_.insert(state.id()).second) list.push_back({path, state});
+    }
+
+    std::vector<Named<Kind>> list;
+
+  private:
+    std::unordered_set<std::uint64_t> known_;
+};
 
 /// Tells the direct parts of a module their names.
 class NameParts : public Visitor {
@@ -100,19 +109,19 @@ void Module::set_training(bool training) {
 }
 
 std::vector<Named<Parameter>> Module::parameters() {
-    std::vector<Named<Parameter>> list;
+    EachOnce<Parameter> parameters;
     Walk walk;
-    walk.on_parameter = [&](const std::string& path, Parameter& parameter) { add_once(list, path, parameter); };
+    walk.on_parameter = std::ref(parameters);
     walk.start(*this);
-    return list;
+    return std::move(parameters.list);
 }
 
 std::vector<Named<State>> Module::statistics() {
-    std::vector<Named<State>> list;
+    EachOnce<State> statistics;
     Walk walk;
-    walk.on_statistic = [&](const std::string& path, State& statistic) { add_once(list, path, statistic); };
+    walk.on_statistic = std::ref(statistics);
     walk.start(*this);
-    return list;
+    return std::move(statistics.list);
 }
 
 std::int64_t Module::parameter_count() {
