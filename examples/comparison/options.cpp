@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -21,6 +22,24 @@ std::string require_digits(const std::string& text) {
     bool digits = !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
     return digits && (text == "0" || text[0] != '0') ? "" : "Value " + text + " is not a whole number";
 }
+
+namespace {
+
+/// Throws for lists with an empty element, since CLI11 takes 16,,8 for 16,8.
+void refuse_gaps(const CLI::App& app, const std::vector<std::string>& arguments) {
+    for (const CLI::Option* option : app.get_options())
+        for (std::size_t i = 0; option->get_delimiter() == ',' && i < arguments.size(); ++i) {
+            std::string name = option->get_name(), list = arguments[i];
+            if (list.starts_with(name + "="))
+                list = list.substr(name.size() + 1);
+            else if (i == 0 || arguments[i - 1] != name)
+                continue;
+            if (("," + list + ",").find(",,") != std::string::npos)
+                throw CLI::ValidationError(name, "List " + list + " has an empty element");
+        }
+}
+
+} // namespace
 
 std::optional<int> parse(CLI::App& app, int argc, char** argv, Options& options) {
     app.get_formatter()->column_width(34);
@@ -51,6 +70,7 @@ std::optional<int> parse(CLI::App& app, int argc, char** argv, Options& options)
     app.add_option("--plot", options.plot, "Write the training curves as SVG")->type_name("FILE");
     try {
         app.parse(argc, argv);
+        refuse_gaps(app, {argv + 1, argv + argc});
         if (!options.plot.empty() && !options.metrics.empty() &&
             std::filesystem::weakly_canonical(options.plot) == std::filesystem::weakly_canonical(options.metrics))
             throw CLI::ValidationError("--plot", "File " + options.plot + " is also that of --metrics");

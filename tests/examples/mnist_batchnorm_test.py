@@ -207,7 +207,8 @@ class Options(Example):
         for option, values in {"epochs": ["0", "-1", "1.5", "many", "010", "0x1"], "batch": ["1", "60001", "x"],
                                "seed": ["-1", "x", "1.0", "0x10", "99999999999"],
                                "learning-rate": ["0", "-1", "nan", "inf", "fast"], "threads": ["-1", "x"],
-                               "hidden": ["", "0", "16,x", "16,-3", "016", "100001"], "activation": ["gelu", "Relu", ""],
+                               "hidden": ["", "0", "16,x", "16,-3", "016", "100001", "16,,8", "16,", ",16", ","],
+                               "activation": ["gelu", "Relu", ""],
                                "optimizer": ["lbfgs", ""], "schedule": ["linear", ""]}.items():
             for value in values:
                 self.check_refused(2, "--" + option, f"--{option}", value)
