@@ -14,21 +14,26 @@
 namespace cotape {
 namespace {
 
+std::string text_of(const Operand& x) { return x.var ? to_string(x.var.shape()) : "a number"; }
+
 void require_equal_shapes(const char* loss, const Operand& a, const Operand& b) {
-    auto text_of = [](const Operand& x) { return x.var ? to_string(x.var.shape()) : "a number"; };
     if (!a.var || !b.var || !(a.var.shape() == b.var.shape()))
         throw ShapeError(fmt::format("{}: needs two equal shapes, got {} and {}", loss, text_of(a), text_of(b)));
 }
 
-void require_labels(const Type& type, const Tensor& labels) {
+void require_labels(const Operand& operand, const Tensor& labels) {
+    auto refuse = [&] {
+        throw ShapeError(fmt::format("cross_entropy: needs logits [N, classes] and labels [N], got {} and {}",
+                                     text_of(operand), to_string(labels.shape())));
+    };
+    if (!operand.var) refuse();
+    const Type& type = operand.var.type();
     const Shape& logits = type.shape;
     if (!is_floating(type.dtype))
         throw DtypeError(fmt::format("cross_entropy: needs float32 or float64 logits, got {}", to_string(type.dtype)));
     if (labels.dtype() != Dtype::int64)
         throw DtypeError(fmt::format("cross_entropy: needs int64 labels, got {}", to_string(labels.dtype())));
-    if (logits.size() != 2 || labels.shape().size() != 1 || logits[0] != labels.shape()[0])
-        throw ShapeError(fmt::format("cross_entropy: needs logits [N, classes] and labels [N], got {} and {}",
-                                     to_string(logits), to_string(labels.shape())));
+    if (logits.size() != 2 || labels.shape().size() != 1 || logits[0] != labels.shape()[0]) refuse();
     if (logits[0] == 0 || logits[1] == 0)
         throw ShapeError(fmt::format("cross_entropy: needs at least one example and one class, got logits {}",
                                      to_string(logits)));
@@ -42,8 +47,8 @@ void require_labels(const Type& type, const Tensor& labels) {
 } // namespace
 
 Var cross_entropy(Operand logits, const Tensor& labels, const CrossEntropyOptions& options) {
+    require_labels(logits, labels);
     const Type type = logits.var.type();
-    require_labels(type, labels);
     double smoothing = options.label_smoothing, classes = static_cast<double>(type.shape[1]);
     if (!(smoothing >= 0 && smoothing <= 1))
         throw ValueError(fmt::format("cross_entropy: label_smoothing must be in [0, 1], got {}", smoothing));

@@ -198,6 +198,8 @@ TEST_SUITE("ops") {
                            [&] { cross_entropy(logits, Tensor::of<double>({2}, {0, 1})); });
         throws<ShapeError>("cross_entropy: needs logits [N, classes] and labels [N], got [2, 3] and [3]",
                            [&] { cross_entropy(logits, Tensor::of<std::int64_t>({3}, {0, 1, 2})); });
+        throws<ShapeError>("cross_entropy: needs logits [N, classes] and labels [N], got a number and [2]",
+                           [&] { cross_entropy(0.5, Tensor::full({2}, 0, Dtype::int64)); });
         throws<ShapeError>("cross_entropy: needs logits [N, classes] and labels [N], got [2, 3] and [2, 1]",
                            [&] { cross_entropy(logits, Tensor::of<std::int64_t>({2, 1}, {0, 1})); });
         throws<ShapeError>("cross_entropy: needs at least one example and one class, got logits [0, 3]",
