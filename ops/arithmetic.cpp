@@ -53,7 +53,7 @@ const Op rsqrt_op = elementwise(
     [](Var y, Var g, Var) { return g * (-0.5 * y * square(y)); });
 
 const Op sign_op = elementwise(
-    "sign", [](auto x) { return x > 0 ? decltype(x)(1) : x < 0 ? decltype(x)(-1) : x; },
+    "sign", [](auto x) { return x > 0 ? 1 : x < 0 ? -1 : 0; },
     no_derivative);
 
 const Op abs_op = elementwise(
@@ -66,8 +66,8 @@ const Op pow_op =
                       [](Var, Var g, Var x, Var exponent) {
                           double largest = x.dtype() == Dtype::float32 ? std::numeric_limits<float>::max()
                                                                        : std::numeric_limits<double>::max();
-                          Var constant = equal(exponent, 0) *
-                                         greater(abs(reciprocal(x)), largest); // 0 / x would spoil all orders there
+                          // Where 0 / x or 0 / x^2, of the orders that follow, would not be 0.
+                          Var constant = equal(exponent, 0) * (1 - less_equal(square(reciprocal(x)), largest));
                           return g * where(constant, 0, exponent * pow(where(constant, 1, x), exponent - 1));
                       },
                       [](Var y, Var g, Var x, Var exponent) {
