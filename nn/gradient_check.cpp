@@ -11,7 +11,12 @@ GradientCheckReport check_gradients(Module& net, const Tensor& x, const std::fun
     std::vector<Named<Parameter>> parameters = net.parameters();
     std::vector<Named<State>> statistics = net.statistics();
     std::vector<Tensor> inputs{x.as(Dtype::float64)};
-    for (const Named<Parameter>& parameter : parameters) inputs.push_back(parameter.state.value().as(Dtype::float64));
+    GradientCheckOptions named = options;
+    named.input_names = {"x"};
+    for (const Named<Parameter>& parameter : parameters) {
+        inputs.push_back(parameter.state.value().as(Dtype::float64));
+        named.input_names.push_back(parameter.path);
+    }
 
     auto function = [&](const std::vector<Var>& vars) {
         Tape& tape = vars[0].tape();
@@ -20,7 +25,7 @@ GradientCheckReport check_gradients(Module& net, const Tensor& x, const std::fun
             tape.bind(statistic.state, tape.constant(statistic.state.value().as(Dtype::float64)));
         return loss(net(vars[0]));
     };
-    return cotape::check_gradients(function, inputs, options);
+    return cotape::check_gradients(function, inputs, named);
 }
 
 } // namespace cotape::nn

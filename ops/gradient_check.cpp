@@ -12,6 +12,7 @@
 #include <cotape/core/tape.hpp>
 #include <cotape/ops/localization.hpp>
 #include <cotape/ops/projections.hpp>
+#include <cotape/ops/recorded_values.hpp>
 #include <cotape/ops/slope_comparison.hpp>
 
 namespace cotape {
@@ -41,7 +42,7 @@ class Check {
     }
 
     GradientCheckReport run() {
-        if (auto hindrance = projections_.hindrance()) {
+        if (auto hindrance = projections_.hindrance(options_.input_names)) {
             note(Verdict::inconclusive, hindrance->reason, hindrance->obstacle);
             return std::move(report_);
         }
@@ -101,8 +102,8 @@ class Check {
         if (annihilated_[input]) {
             if (order == 1 && !options_.full_jacobian)
                 note(Verdict::inconclusive,
-                     fmt::format("the probe is annihilated: input {} does not move the output beyond rounding, so its "
-                                 "derivatives are not tested", input), Obstacle::annihilated);
+                     fmt::format("the probe is annihilated: {} does not move the output beyond rounding, so its "
+                                 "derivatives are not tested", name_of(input)), Obstacle::annihilated);
             return;
         }
         if (element_count_ <= options_.element_limit || options_.full_jacobian)
@@ -136,7 +137,7 @@ class Check {
         if (outcome.verdict == Verdict::inconclusive) {
             ++summary.comparisons;
             note(Verdict::inconclusive,
-                 fmt::format("order {}, input {}, {}: {}", order, input,
+                 fmt::format("order {}, {}, {}: {}", order, name_of(input),
                              end == begin + 1 ? fmt::format("element {}", begin) : std::string("a random direction"),
                              words(outcome.obstacle)), outcome.obstacle);
             return;
@@ -271,9 +272,12 @@ class Check {
     void add(const GradientFinding& finding) {
         std::string what = finding.mode == DerivativeMode::reverse ? "the gradient"
                            : finding.mode == DerivativeMode::forward ? "jvp" : to_string(finding.mode);
-        note(Verdict::fail, fmt::format("{} is wrong at order {}, input {}", what, finding.order, finding.input));
+        note(Verdict::fail, fmt::format("{} is wrong at order {}, {}", what, finding.order, name_of(finding.input)));
         report_.findings.push_back(finding);
+        if (finding.input < options_.input_names.size()) report_.findings.back().input_name = name_of(finding.input);
     }
+
+    std::string name_of(std::size_t input) const { return name_of_input(options_.input_names, input); }
 
     /// A failure outranks what could not be checked; of equals the first gives the reason.
     void note(Verdict verdict, std::string reason, Obstacle obstacle = Obstacle::none) {
@@ -309,15 +313,11 @@ GradientCheckReport check_gradients(const CheckedFunction& function, const std::
     if (!function) throw ValueError("check_gradients: needs a function, got none");
     if (inputs.empty()) throw ValueError("check_gradients: needs at least one input");
     for (std::size_t i = 0; i < inputs.size(); ++i) {
+        std::string name = name_of_input(options.input_names, i);
         auto inconclusive = [&](Obstacle obstacle, std::string what) {
-            return GradientCheckReport{Verdict::inconclusive,
-                                       fmt::format("input {} {}", i, what),
-                                       obstacle,
-                                       {},
-                                       {},
-                                       {}};
+            return GradientCheckReport{Verdict::inconclusive, name + " " + what, obstacle, {}, {}, {}};
         };
-        if (inputs[i].empty()) throw ValueError(fmt::format("check_gradients: input {} is empty", i));
+        if (inputs[i].empty()) throw ValueError(fmt::format("check_gradients: {} is empty", name));
         if (inputs[i].dtype() == Dtype::float32)
             return inconclusive(Obstacle::input_type,
                                 "is float32: differences of it would drown in rounding; convert it to float64");

@@ -41,6 +41,8 @@ struct GradientCheckOptions {
     bool full_jacobian = false;
     /// Where a derivative is wrong, look for the ops whose rules are.
     bool localize = true;
+    /// What reports call the inputs; where there is none for one, "input 2".
+    std::vector<std::string> input_names = {};
 };
 
 enum class Verdict : std::uint8_t {
@@ -78,6 +80,8 @@ struct GradientFinding {
     double error = 0;
     /// How large the error may be: computed from the differences and the rounding, not chosen.
     double bound = 0;
+    /// As options.input_names calls the input; empty where they do not.
+    std::string input_name = {};
 };
 
 /// What was compared at one order, and how sharp the comparison was.

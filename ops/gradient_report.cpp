@@ -26,12 +26,15 @@ void print_orders(std::string& text, const GradientCheckReport& report) {
 void print_findings(std::string& text, const GradientCheckReport& report) {
     constexpr std::size_t shown = 8;
     if (report.findings.empty()) return;
-    text += fmt::format("\n  {:20}  {:>5}  {:>5}  {:>11}  {:>14}  {:>14}  {:>8}  {:>8}", "wrong", "order", "input",
-                        "element", "got", "expected", "error", "bound");
+    std::size_t widest = 5;
+    for (const GradientFinding& finding : report.findings) widest = std::max(widest, finding.input_name.size());
+    text += fmt::format("\n  {:20}  {:>5}  {:>{}}  {:>11}  {:>14}  {:>14}  {:>8}  {:>8}", "wrong", "order", "input",
+                        widest, "element", "got", "expected", "error", "bound");
     for (std::size_t i = 0; i < report.findings.size() && i < shown; ++i) {
         const GradientFinding& finding = report.findings[i];
-        text += fmt::format("\n  {:20}  {:5}  {:5}  {:>11}  {:14.8g}  {:14.8g}  {:8.2g}  {:8.2g}",
-                            to_string(finding.mode), finding.order, finding.input, place_of(finding), finding.got,
+        std::string input = finding.input_name.empty() ? std::to_string(finding.input) : finding.input_name;
+        text += fmt::format("\n  {:20}  {:5}  {:>{}}  {:>11}  {:14.8g}  {:14.8g}  {:8.2g}  {:8.2g}",
+                            to_string(finding.mode), finding.order, input, widest, place_of(finding), finding.got,
                             finding.expected, finding.error, finding.bound);
     }
     if (report.findings.size() > shown) text += fmt::format("\n  and {} more", report.findings.size() - shown);
@@ -58,7 +61,7 @@ void print_rules(std::string& text, const GradientCheckReport& report) {
 nlohmann::ordered_json json_of(const GradientFinding& finding) {
     return {{"mode", to_string(finding.mode)}, {"order", finding.order}, {"input", finding.input},
             {"element", finding.element},      {"got", finding.got},     {"expected", finding.expected},
-            {"error", finding.error},          {"bound", finding.bound}};
+            {"error", finding.error},          {"bound", finding.bound}, {"input_name", finding.input_name}};
 }
 
 } // namespace

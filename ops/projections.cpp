@@ -122,14 +122,14 @@ void Projections::draw_directions() {
     }
 }
 
-std::optional<Hindrance> Projections::hindrance() {
+std::optional<Hindrance> Projections::hindrance(const std::vector<std::string>& input_names) {
     Recording recording = record_function(inputs_);
     Tensor first = recording.output.value();
     if (first.dtype() != Dtype::float64)
         return Hindrance{Obstacle::input_type, fmt::format("the function gives {}: derivatives are checked in float64",
                                                            to_string(first.dtype()))};
     if (first.size() == 0) return Hindrance{Obstacle::annihilated, "the function gives no elements"};
-    if (first_non_finite(first)) return why_not_finite(recording.inputs, recording.output);
+    if (first_non_finite(first)) return why_not_finite(recording.inputs, recording.output, input_names);
     if (!same_elements(first, record_function(inputs_).output.value()))
         return Hindrance{Obstacle::not_deterministic, not_deterministic};
     weights_ = Tensor::make<double>(first.shape(), [&](std::span<double> weights) {

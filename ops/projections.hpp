@@ -20,7 +20,7 @@ class Projections {
     Projections(const CheckedFunction& function, const std::vector<Tensor>& inputs, std::uint64_t seed);
 
     /// What keeps the function from being checked at all, if anything. Comes first: it draws w.
-    std::optional<Hindrance> hindrance();
+    std::optional<Hindrance> hindrance(const std::vector<std::string>& input_names = {});
 
     /// How many elements the function gives; and `w` becomes 1 at one of them, 0 elsewhere.
     std::int64_t output_size() const { return weights_.size(); }

@@ -37,7 +37,11 @@ double largest_of(const Tensor& value) {
 
 } // namespace
 
-Hindrance why_not_finite(std::span<const Var> inputs, Var output) {
+std::string name_of_input(const std::vector<std::string>& names, std::size_t input) {
+    return input < names.size() ? names[input] : fmt::format("input {}", input);
+}
+
+Hindrance why_not_finite(std::span<const Var> inputs, Var output, const std::vector<std::string>& names) {
     const Tape& tape = output.tape();
     std::vector<std::optional<std::size_t>> reached_by(tape.size());
     for (std::size_t i = 0; i < inputs.size(); ++i)
@@ -58,9 +62,10 @@ Hindrance why_not_finite(std::span<const Var> inputs, Var output) {
             if (Tensor from = tape.var(node.inputs[0]).value(); from.size() == value.size())
                 what += fmt::format(", from {}", from.at(*element));
         if (!input) return {Obstacle::not_finite, "the function is not finite: " + what};
+        std::string name = name_of_input(names, *input);
         if (std::isnan(result))
-            return {Obstacle::outside_domain, fmt::format("input {} lies outside the domain: {}", *input, what)};
-        return {Obstacle::not_finite, fmt::format("the function is not finite at input {}: {}", *input, what)};
+            return {Obstacle::outside_domain, fmt::format("{} lies outside the domain: {}", name, what)};
+        return {Obstacle::not_finite, fmt::format("the function is not finite at {}: {}", name, what)};
     }
     return {Obstacle::not_finite, "the function is not finite at its inputs"};
 }

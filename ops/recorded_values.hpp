@@ -2,6 +2,7 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include <cotape/core/var.hpp>
 #include <cotape/ops/gradient_check.hpp>
@@ -15,7 +16,10 @@ struct Hindrance {
 };
 
 /// Where, on the way from `inputs` to an output that is not finite, the first value that is not comes from.
-Hindrance why_not_finite(std::span<const Var> inputs, Var output);
+Hindrance why_not_finite(std::span<const Var> inputs, Var output, const std::vector<std::string>& names = {});
+
+/// What messages call the input: by its name, or "input 2" where it has none.
+std::string name_of_input(const std::vector<std::string>& names, std::size_t input);
 
 /// The size of the rounding error of the scalar `phi`, to first order: the roundings of the values on the way from
 /// `inputs`, times the slopes of phi with respect to those, taken as independent.

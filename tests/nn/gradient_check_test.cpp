@@ -1,5 +1,6 @@
 #include <cotape/nn/gradient_check.hpp>
 
+#include <cmath>
 #include <random>
 
 #include <doctest/doctest.h>
@@ -48,6 +49,25 @@ TEST_SUITE("nn") {
         CHECK(report.verdict == Verdict::fail);
         REQUIRE(report.wrong_rules.size() == 1);
         CHECK(report.wrong_rules[0].op == "wrong_square");
+    }
+
+    TEST_CASE("a gradient check of a net calls inputs x and parameters by their paths") {
+        std::mt19937 random(2);
+        nn::Sequential net(nn::Linear(2, 2, random), nn::Tanh(), nn::Linear(2, 1, random));
+        Tensor x = Tensor::of({1, 2}, {0.5f, -1.0f});
+        net.parameters()[2].state.assign(Tensor::full({1, 2}, 0));
+        GradientCheckReport report = nn::check_gradients(net, x, [](Var y) { return y; });
+        CHECK(report.reason == "the probe is annihilated: x does not move the output beyond rounding, so its derivatives "
+                               "are not tested");
+        report = nn::check_gradients(net, x, [](Var y) { return record(wrong_square_op, {y + 1}); });
+        CHECK(report.reason == "the gradient is wrong at order 1, 2.weight");
+        REQUIRE(report.findings.size() > 0);
+        CHECK(report.findings[0].input == 3);
+        CHECK(report.findings[0].input_name == "2.weight");
+        CHECK(to_string(report).find("\n  reverse                   1  2.weight            0") != std::string::npos);
+        net.parameters()[3].state.assign(Tensor::full({1}, INFINITY));
+        report = nn::check_gradients(net, x, [](Var y) { return y; });
+        CHECK(report.reason == "2.bias is not finite: inf at element 0");
     }
 
     TEST_CASE_FIXTURE(LargeNet, "a gradient check of a net without a loss is refused") {
