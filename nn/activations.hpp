@@ -35,10 +35,6 @@ struct Tanh : Activation {
 struct Sigmoid : Activation {
     Sigmoid() : Activation("Sigmoid", cotape::sigmoid) {}
 };
-/// x times the normal distribution function of x
-struct Gelu : Activation {
-    Gelu() : Activation("Gelu", cotape::gelu) {}
-};
 /// log(1 + exp(x))
 struct Softplus : Activation {
     Softplus() : Activation("Softplus", cotape::softplus) {}
@@ -55,6 +51,19 @@ class LeakyRelu : public Module {
 
   private:
     double slope_;
+};
+
+/// x times the normal distribution function of x.
+class Gelu : public Module {
+  public:
+    explicit Gelu(const GeluOptions& options = {}) : options_(options) {}
+    std::string describe() const override;
+
+  protected:
+    Var forward(Var x) override { return gelu(x, options_); }
+
+  private:
+    GeluOptions options_;
 };
 
 } // namespace cotape::nn

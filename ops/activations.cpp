@@ -48,9 +48,11 @@ Var leaky_relu(Operand x, double slope) {
     return where(greater(x, 0), x, slope * x);
 }
 
-Var gelu(Operand x) {
+Var gelu(Operand x, const GeluOptions& options) {
     LineScope line(x);
-    return 0.5 * x * (1 + erf(x * (std::numbers::sqrt2 / 2)));
+    if (options.approximate == GeluApproximation::none) return 0.5 * x * (1 + erf(x * (std::numbers::sqrt2 / 2)));
+    constexpr double slope = 2 * std::numbers::sqrt2 * std::numbers::inv_sqrtpi; // twice sqrt(2 / pi)
+    return x * sigmoid(slope * x * (1 + 0.044715 * square(x))); // (1 + tanh(u)) / 2 = sigmoid(2 u), without cancelling
 }
 
 } // namespace cotape

@@ -13,8 +13,18 @@ Var softplus(Operand x);
 Var relu(Operand x);
 /// x where positive, `slope` times x elsewhere; the derivative at 0 is the slope.
 Var leaky_relu(Operand x, double slope = 0.01);
-/// x times the normal distribution function of x (the exact form, with erf). Hendrycks and Gimpel 2016.
-Var gelu(Operand x);
+
+/// How gelu takes the normal distribution function, with PyTorch's names.
+enum class GeluApproximation {
+    none, ///< exact, by erf
+    tanh, ///< (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, which is off by at most 5e-4
+};
+struct GeluOptions {
+    GeluApproximation approximate = GeluApproximation::none;
+};
+/// x times the normal distribution function of x. Hendrycks and Gimpel 2016.
+Var gelu(Operand x, const GeluOptions& options = {});
+
 /// The error function.
 Var erf(Operand x);
 

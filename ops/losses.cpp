@@ -1,5 +1,7 @@
 #include <cotape/ops/losses.hpp>
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include <cotape/core/error.hpp>
@@ -21,7 +23,7 @@ void require_equal_shapes(const char* loss, const Operand& a, const Operand& b) 
         throw ShapeError(fmt::format("{}: needs two equal shapes, got {} and {}", loss, text_of(a), text_of(b)));
 }
 
-void require_labels(const Operand& operand, const Tensor& labels) {
+void require_labels(const Operand& operand, const Tensor& labels, std::optional<std::int64_t> ignored) {
     auto refuse = [&] {
         throw ShapeError(fmt::format("cross_entropy: needs logits [N, classes] and labels [N], got {} and {}",
                                      text_of(operand), to_string(labels.shape())));
@@ -39,15 +41,29 @@ void require_labels(const Operand& operand, const Tensor& labels) {
                                      to_string(logits)));
     std::span<const std::int64_t> values = labels.elements<std::int64_t>();
     for (std::size_t i = 0; i < values.size(); ++i)
-        if (values[i] < 0 || values[i] >= logits[1])
+        if (values[i] != ignored && (values[i] < 0 || values[i] >= logits[1]))
             throw ValueError(fmt::format("cross_entropy: label {} at index {} is outside the {} classes", values[i], i,
                                          logits[1]));
+}
+
+/// `function` of each label.
+template <class T, class Function>
+Tensor of_labels(const Tensor& labels, const Shape& shape, Function function) {
+    return Tensor::make<T>(shape, [&](std::span<T> elements) {
+        std::ranges::transform(labels.elements<std::int64_t>(), elements.begin(), function);
+    });
+}
+
+Var reduced(Var losses, Reduction reduction) {
+    if (reduction == Reduction::none) return losses;
+    return reduction == Reduction::sum ? sum(losses) : mean(losses);
 }
 
 } // namespace
 
 Var cross_entropy(Operand logits, const Tensor& labels, const CrossEntropyOptions& options) {
-    require_labels(logits, labels);
+    std::optional<std::int64_t> ignored = options.ignore_index;
+    require_labels(logits, labels, ignored);
     const Type type = logits.var.type();
     double smoothing = options.label_smoothing, classes = static_cast<double>(type.shape[1]);
     if (!(smoothing >= 0 && smoothing <= 1))
@@ -61,25 +77,42 @@ Var cross_entropy(Operand logits, const Tensor& labels, const CrossEntropyOption
     }
     LineScope line(logits);
     Tape& tape = logits.var.tape();
-    Var target = one_hot(tape.constant(labels, logits.where), type.shape[1], type.dtype);
+    auto target_of = [&](const Tensor& present) {
+        return one_hot(tape.constant(present, logits.where), type.shape[1], type.dtype);
+    };
+    std::int64_t ignored_count = ignored ? std::ranges::count(labels.elements<std::int64_t>(), *ignored) : 0;
+    Var target, counted;
+    if (ignored_count == 0) {
+        target = target_of(labels);
+    } else {
+        auto counts = [&](std::int64_t label) { return label == *ignored ? 0.0f : 1.0f; };
+        auto present = [&](std::int64_t label) { return label == *ignored ? 0 : label; };
+        counted = tape.constant(of_labels<float>(labels, {labels.size(), 1}, counts).as(type.dtype), logits.where);
+        target = counted * target_of(of_labels<std::int64_t>(labels, labels.shape(), present));
+    }
     Var log_probabilities = log_softmax(logits);
     Var terms = where(target, log_probabilities, 0); // selected, not multiplied: another class may be at -inf
     if (smoothing > 0) terms = (1 - smoothing) * terms + smoothing / classes * log_probabilities;
-    if (options.class_weights.empty()) return -sum(terms) / static_cast<double>(type.shape[0]);
-    Var weights = tape.constant(options.class_weights, logits.where);
-    return -sum(terms * weights) / sum(target * weights);
+    if (smoothing > 0 && counted) terms = where(counted, terms, 0);
+    Var weights = options.class_weights.empty() ? Var() : tape.constant(options.class_weights, logits.where);
+    if (weights) terms = terms * weights;
+    if (options.reduction == Reduction::none) return -sum(terms, {1});
+    if (options.reduction == Reduction::sum) return -sum(terms);
+    if (weights) return -sum(terms) / sum(target * weights);
+    return -sum(terms) / static_cast<double>(labels.size() - ignored_count);
 }
 
-Var mean_squared_error(Operand prediction, Operand target) {
+Var mean_squared_error(Operand prediction, Operand target, const LossOptions& options) {
     require_equal_shapes("mean_squared_error", prediction, target);
     LineScope line(prediction);
-    return mean(square(prediction - target));
+    return reduced(square(prediction - target), options.reduction);
 }
 
-Var binary_cross_entropy_with_logits(Operand logits, Operand targets) {
+Var binary_cross_entropy_with_logits(Operand logits, Operand targets, const LossOptions& options) {
     require_equal_shapes("binary_cross_entropy_with_logits", logits, targets);
     LineScope line(logits);
-    return mean(targets * softplus(-logits) + (1 - targets) * softplus(logits)); // softplus(x) - t x cancels at t = 1
+    Var losses = targets * softplus(-logits) + (1 - targets) * softplus(logits); // softplus(x) - t x cancels at t = 1
+    return reduced(losses, options.reduction);
 }
 
 } // namespace cotape

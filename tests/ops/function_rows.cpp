@@ -48,7 +48,12 @@ std::vector<OpRow> function_rows() {
          elementwise_reference([](double x) { return x > 0 ? x : x / 100; })},
         {"leaky_relu", "a slope of its own", [](const Vars& x) { return leaky_relu(x[0], 0.25); },
          {{{6}, away_from_zero()}}, elementwise_reference([](double x) { return x > 0 ? x : x / 4; })},
-        row("gelu", gelu, between(-3, 3), [](double x) { return x * std::erfc(-x / std::numbers::sqrt2) / 2; }),
+        {"gelu", "", [](const Vars& x) { return gelu(x[0]); }, {{{2, 3}, between(-3, 3)}},
+         elementwise_reference([](double x) { return x * std::erfc(-x / std::numbers::sqrt2) / 2; })},
+        {"gelu", "by tanh", [](const Vars& x) { return gelu(x[0], {.approximate = GeluApproximation::tanh}); },
+         {{{2, 3}, between(-3, 3)}}, elementwise_reference([](double x) {
+             return 0.5 * x * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
+         })},
         row("erf", erf, between(-2, 2), integrated_erf),
     };
 }
