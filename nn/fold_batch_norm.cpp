@@ -77,7 +77,7 @@ struct RecurrentFold {
 std::vector<RecurrentFold> fold_cells(const LayerChains& model) {
     std::vector<RecurrentFold> folds;
     for (const auto& [path, net] : model.recurrent())
-        for (std::size_t layer = 0; layer < net->layers(); ++layer) {
+        for (std::size_t layer = 0; layer < net->cells(); ++layer) {
             auto* cell = dynamic_cast<BatchNormLSTMCell*>(&(*net)[layer]);
             if (!cell) continue;
             require_alone(model, *net, path);

@@ -20,7 +20,7 @@ Unrolled GRUCell::unroll(Var x, const RecurrentState& initial, const Steps& step
 }
 
 GRU::GRU(std::int64_t inputs, std::int64_t hidden, const RecurrentOptions& options, std::mt19937& random)
-    : Recurrent("GRU", options.layers, options.last_step) {
+    : Recurrent("GRU", options, random) {
     add_cells(inputs, options.layers, [&](std::int64_t layer_inputs) {
         return std::make_unique<GRUCell>(layer_inputs, hidden, options.bias, random);
     });

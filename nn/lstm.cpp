@@ -22,7 +22,7 @@ Var LSTMCell::next_cell_state(Var gates, Var c) const {
 Var LSTMCell::output_gate(Var gates) const { return sigmoid(gate(gates, 3)); }
 
 LSTM::LSTM(std::int64_t inputs, std::int64_t hidden, const RecurrentOptions& options, std::mt19937& random)
-    : Recurrent("LSTM", options.layers, options.last_step) {
+    : Recurrent("LSTM", options, random) {
     add_cells(inputs, options.layers, [&](std::int64_t layer_inputs) {
         return std::make_unique<LSTMCell>(layer_inputs, hidden, options.bias, random);
     });

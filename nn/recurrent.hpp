@@ -2,9 +2,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <random>
 #include <string>
 #include <vector>
 
+#include <cotape/nn/dropout.hpp>
 #include <cotape/nn/recurrent_cell.hpp>
 
 namespace cotape::nn {
@@ -17,6 +20,11 @@ struct RecurrentOptions {
     /// Whether a call gives the last step's output alone, [examples, hidden], as a classifier of whole sequences wants
     /// it.
     bool last_step = false;
+    /// How much of the outputs of each layer but the last is dropped in training: see Dropout.
+    double dropout = 0;
+    /// Whether each layer has a second cell, which reads the sequence from its last step to its first. The outputs of
+    /// both lie side by side, so that there are 2 hidden of them.
+    bool bidirectional = false;
 };
 
 /// What a recurrent net is given besides its input.
@@ -29,7 +37,8 @@ struct UnrollOptions {
 };
 
 /// The outputs of the last layer at all steps, [steps, examples, hidden], and the state after each sequence's last
-/// step, [layers, examples, hidden].
+/// step, [layers, examples, hidden]. In a bidirectional net there are 2 hidden outputs, and 2 layers of states: after
+/// those of a layer the ones from its end to its first step.
 struct UnrollResult {
     Var outputs;
     RecurrentState state;
@@ -37,44 +46,56 @@ struct UnrollResult {
 
 /// A recurrent net over x [steps, examples, inputs]: cells on top of each other, each unrolled over all steps. The
 /// product of all steps' inputs with a layer's weights is one matrix product. Parameters have PyTorch's names
-/// ("weight_ih_l0") and layout. Throws ShapeError, naming itself, for another rank or number of inputs, for no steps,
-/// and for a state or mask of another shape; ValueError for a mask with elements other than 0 and 1.
+/// ("weight_ih_l0", "weight_ih_l0_reverse") and layout. Throws ShapeError, naming itself, for another rank or number of
+/// inputs, for no steps, and for a state or mask of another shape; ValueError for a mask with elements other than 0 and
+/// 1.
 class Recurrent : public Module {
   public:
     /// Unrolls the net over x. A call gives the same outputs, from a zero state and without a mask.
     UnrollResult unroll(Var x, const UnrollOptions& options = {}, Where where = Where::current());
 
-    std::size_t layers() const { return cells_.size(); }
-    RecurrentCell& operator[](std::size_t layer) { return *cells_[layer]; }
-    /// Puts a cell in the place of the one of `layer`, which it returns. Throws ShapeError where they differ in their
-    /// inputs or hidden units, ValueError for a layer that is not there, for no cell, and where they differ in their
-    /// number of gates or only one of them keeps a cell state.
-    std::unique_ptr<RecurrentCell> replace(std::size_t layer, std::unique_ptr<RecurrentCell> cell);
+    /// How many cells there are: one a layer, or, layer by layer, the forward one and the one that reads from the end.
+    std::size_t cells() const { return cells_.size(); }
+    RecurrentCell& operator[](std::size_t index) { return *cells_[index]; }
+    /// Puts a cell in the place of the one at `index`, which it returns. Throws ShapeError where they differ in their
+    /// inputs or hidden units, ValueError for an index out of range, for no cell, and where they differ in their number
+    /// of gates or only one of them keeps a cell state.
+    std::unique_ptr<RecurrentCell> replace(std::size_t index, std::unique_ptr<RecurrentCell> cell);
 
     void visit(Visitor& visitor) override;
     std::string describe() const override;
 
   protected:
-    /// `name` is the net's, as messages print it. Throws ValueError for less than one layer.
-    Recurrent(std::string name, std::int64_t layers, bool last_step);
+    /// `name` is the net's, as messages print it. Throws ValueError for less than one layer, and for a dropout outside
+    /// [0, 1].
+    Recurrent(std::string name, const RecurrentOptions& options, std::mt19937& random);
 
     /// Fills the net with cells: `make` is given the number of inputs of each layer.
     template <class Make>
     void add_cells(std::int64_t inputs, std::int64_t layers, Make make) {
         for (std::int64_t layer = 0; layer < layers; ++layer) {
-            cells_.push_back(make(inputs));
-            inputs = cells_.back()->hidden();
+            for (std::size_t direction = 0; direction < directions_; ++direction) cells_.push_back(make(inputs));
+            inputs = cells_.back()->hidden() * static_cast<std::int64_t>(directions_);
         }
     }
 
     Var forward(Var x) override;
 
   private:
-    Unrolled unroll_layers(Var x, const RecurrentState& initial, const Steps& steps);
+    /// The hidden states of the last layer, in each direction, and the state of all.
+    struct Layers {
+        std::vector<std::vector<Var>> h;
+        RecurrentState last;
+    };
+    /// The steps as each direction takes them.
+    std::vector<Steps> steps_of(Var x, const UnrollOptions& options) const;
+    Layers unroll_layers(Var x, const RecurrentState& initial, const std::vector<Steps>& steps);
     void require_input(const Shape& x, const UnrollOptions& options) const;
 
     std::string name_;
     bool last_step_;
+    std::size_t directions_;
+    std::optional<Dropout> dropout_;
     std::vector<std::unique_ptr<RecurrentCell>> cells_;
 };
 

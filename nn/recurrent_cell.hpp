@@ -12,7 +12,7 @@
 namespace cotape::nn {
 
 /// What a recurrent net hands from one step to the next: the hidden state h, and in an LSTM the cell state c as well.
-/// Each is [examples, hidden] for a cell and [layers, examples, hidden] for a net of layers. An empty Var stands for
+/// Each is [examples, hidden] for a cell and [cells, examples, hidden] for a net. An empty Var stands for
 /// zeros.
 struct RecurrentState {
     Var h = {}, c = {};

@@ -16,7 +16,12 @@ Unrolled RNNCell::unroll(Var x, const RecurrentState& initial, const Steps& step
 }
 
 RNN::RNN(std::int64_t inputs, std::int64_t hidden, const RNNOptions& options, std::mt19937& random)
-    : Recurrent("RNN", options.layers, options.last_step) {
+    : Recurrent("RNN",
+                {.layers = options.layers,
+                 .last_step = options.last_step,
+                 .dropout = options.dropout,
+                 .bidirectional = options.bidirectional},
+                random) {
     add_cells(inputs, options.layers, [&](std::int64_t layer_inputs) {
         return std::make_unique<RNNCell>(layer_inputs, hidden, options.nonlinearity, options.bias, random);
     });

@@ -29,6 +29,8 @@ struct RNNOptions {
     bool bias = true;
     /// See RecurrentOptions.
     bool last_step = false;
+    double dropout = 0;
+    bool bidirectional = false;
 };
 
 /// RNNCells on top of each other, over x [steps, examples, inputs]: see Recurrent.

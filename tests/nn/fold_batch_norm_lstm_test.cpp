@@ -44,7 +44,7 @@ nn::BatchNormLSTM trained(const nn::BatchNormLSTMOptions& options = {}) {
 
 /// The outputs for sequences of unequal length, longer than those that the net tells apart, and both last states.
 std::vector<double> outputs(nn::BatchNormLSTM& net) {
-    std::int64_t layers = static_cast<std::int64_t>(net.layers());
+    std::int64_t layers = static_cast<std::int64_t>(net.cells());
     Tape tape;
     auto [y, state] = net.unroll(tape.constant(scattered({steps + 3, 5, inputs}, 8)),
                                  {.initial = {tape.constant(scattered({layers, 5, hidden}, 1)),

@@ -2,7 +2,10 @@
 #include <cotape/nn/lstm.hpp>
 #include <cotape/nn/rnn.hpp>
 
+#include <algorithm>
+
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <cotape/core/error.hpp>
 #include <cotape/core/gradients.hpp>
@@ -214,7 +217,7 @@ TEST_SUITE("nn") {
                              "3",
                              ValueError);
         CHECK_THROWS_WITH_AS(lstm.replace(2, std::make_unique<nn::LSTMCell>(4, 4, true, generator)),
-                             "LSTM: replace needs one of 2 layers, got layer 2", ValueError);
+                             "LSTM: replace needs one of 2 cells, got number 2", ValueError);
         CHECK_THROWS_WITH_AS(lstm.replace(1, nullptr), "LSTM: replace needs a cell, got none", ValueError);
         CHECK_THROWS_WITH_AS(lstm.replace(1, std::make_unique<nn::LSTMCell>(3, 4, true, generator)),
                              "LSTM: LSTMCell(3 -> 4) cannot stand in the place of LSTMCell(4 -> 4)", ShapeError);
@@ -224,6 +227,62 @@ TEST_SUITE("nn") {
         nn::RecurrentCell* placed = other.get();
         lstm.replace(1, std::move(other));
         CHECK(&lstm[1] == placed);
+    }
+
+    TEST_CASE("a bidirectional net gives the outputs of both directions side by side, its last step too") {
+        nn::GRU net(3, 4, {.layers = 2, .bidirectional = true}, generator);
+        nn::GRU last(3, 4, {.layers = 2, .last_step = true, .bidirectional = true}, generator);
+        CHECK(net.describe() == "GRU(3 -> 4, 2 layers, bidirectional)");
+        std::vector<nn::Named<nn::Parameter>> from = net.parameters(), to = last.parameters();
+        REQUIRE(from.size() == 16);
+        CHECK(from[4].path == "weight_ih_l0_reverse");
+        CHECK(to_string(from[8].state.type().shape) == "[12, 8]");
+        for (std::size_t i = 0; i < from.size(); ++i) to[i].state.assign(from[i].state.value());
+        Tensor x = scattered({5, 2, 3});
+        Tape tape;
+        Var outputs = net(tape.constant(x)), y = last(tape.constant(x));
+        CHECK(to_string(outputs.shape()) == "[5, 2, 8]");
+        CHECK(to_string(y.shape()) == "[2, 8]");
+        CHECK(distance(y.value(), elements_of(outputs.value().part(4 * 2 * 8, {2, 8}))) == 0);
+        CHECK_THROWS_WITH_AS(net.unroll(tape.constant(x), {.initial = {tape.full({2, 2, 4}, 0, Dtype::float32)}}),
+                             "GRU: the initial state must be [4, 2, 4], got [2, 2, 4]", ShapeError);
+    }
+
+    TEST_CASE("the gradients of a bidirectional net over padded sequences are right to order 2") {
+        nn::LSTM net(2, 2, {.layers = 2, .bidirectional = true}, generator);
+        Tensor x = scattered<double>({3, 2, 2}), mask = nn::padding_mask({2, 3}, 3);
+        std::vector<Tensor> inputs{x};
+        std::vector<nn::Named<nn::Parameter>> parameters = net.parameters();
+        for (const auto& parameter : parameters) inputs.push_back(parameter.state.value().as(Dtype::float64));
+        GradientCheckReport report = check_gradients(
+            [&](const std::vector<Var>& vars) {
+                for (std::size_t i = 0; i < parameters.size(); ++i)
+                    vars[0].tape().bind(parameters[i].state, vars[i + 1]);
+                return net.unroll(vars[0], {.mask = mask}).outputs;
+            },
+            inputs, {.order = 2});
+        INFO(to_string(report));
+        CHECK(report);
+    }
+
+    TEST_CASE("dropout stands between the layers of a recurrent net, in training alone") {
+        nn::LSTM net(3, 4, {.layers = 2, .dropout = 1}, generator), plain(3, 4, {.layers = 2}, generator);
+        nn::LSTM single(3, 4, {.dropout = 1}, generator);
+        for (std::size_t i = 0; i < net.parameters().size(); ++i)
+            plain.parameters()[i].state.assign(net.parameters()[i].state.value());
+        Tape tape;
+        Var x = tape.variable(scattered({5, 2, 3}));
+        auto moves_outputs = [&](nn::Module& module) {
+            std::vector<double> slopes = elements_of(gradient(cubes(module(x)), x).value());
+            return std::ranges::any_of(slopes, [](double slope) { return slope != 0; });
+        };
+        CHECK_FALSE(moves_outputs(net));
+        CHECK(moves_outputs(single));
+        net.evaluate();
+        CHECK(distance(net(x).value(), elements_of(plain(x).value())) == 0);
+        for (double dropout : {-0.1, 1.5, static_cast<double>(NAN)})
+            CHECK_THROWS_WITH_AS(nn::GRU(3, 4, {.layers = 2, .dropout = dropout}, generator),
+                                 fmt::format("GRU: dropout must be in [0, 1], got {}", dropout).c_str(), ValueError);
     }
 
     TEST_CASE("a recurrent net runs over a batch of one, of none, and over one step") {

@@ -36,14 +36,16 @@ Tensor tensor_of(const json& value) {
 std::unique_ptr<nn::Recurrent> make_net(const json& one) {
     std::mt19937 random(1);
     std::int64_t inputs = one["inputs"]["x"]["shape"][2], hidden = one["results"]["h"]["shape"][2];
-    nn::RecurrentOptions options{.layers = one["layers"], .bias = one["bias"]};
+    nn::RecurrentOptions options{
+        .layers = one["layers"], .bias = one["bias"], .bidirectional = one["bidirectional"]};
     if (one["kind"] == "LSTM") return std::make_unique<nn::LSTM>(inputs, hidden, options, random);
     if (one["kind"] == "GRU") return std::make_unique<nn::GRU>(inputs, hidden, options, random);
     auto nonlinearity = one["relu"] ? nn::Nonlinearity::relu : nn::Nonlinearity::tanh;
     return std::make_unique<nn::RNN>(inputs, hidden,
                                      nn::RNNOptions{.nonlinearity = nonlinearity,
                                                     .layers = one["layers"],
-                                                    .bias = one["bias"]},
+                                                    .bias = one["bias"],
+                                                    .bidirectional = one["bidirectional"]},
                                      random);
 }
 
@@ -51,7 +53,7 @@ std::unique_ptr<nn::Recurrent> make_net(const json& one) {
 
 TEST_SUITE("nn") {
     TEST_CASE("recurrent nets have PyTorch's parameters, outputs, final states and gradients") {
-        REQUIRE(cases().size() == 11);
+        REQUIRE(cases().size() == 15);
         for (const json& one : cases()) {
             CAPTURE(one["name"].get<std::string>());
             std::unique_ptr<nn::Recurrent> net = make_net(one);
@@ -64,7 +66,7 @@ TEST_SUITE("nn") {
                 tape.bind(parameter, leaves[path]);
                 ++bound;
             }
-            CHECK(bound == one["layers"].get<std::size_t>() * (one["bias"] ? 4 : 2));
+            CHECK(bound == net->cells() * (one["bias"] ? 4 : 2));
 
             nn::UnrollOptions options{.initial = {leaves["initial.h"], leaves["initial.c"]}};
             if (!one["lengths"].is_null())

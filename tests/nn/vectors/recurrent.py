@@ -21,9 +21,10 @@ def case(name, kind, layers=1, lengths=None, initial=True, **options):
     net = getattr(torch.nn, kind)(INPUTS, HIDDEN, layers, dtype=torch.float64, **options)
     x = torch.randn(T, N, INPUTS, dtype=torch.float64, requires_grad=True)
     states = {}
+    cells = 2 * layers if options.get("bidirectional") else layers
     if initial:
         for part in "hc" if kind == "LSTM" else "h":
-            states[part] = torch.randn(layers, N, HIDDEN, dtype=torch.float64, requires_grad=True)
+            states[part] = torch.randn(cells, N, HIDDEN, dtype=torch.float64, requires_grad=True)
     given = None if not initial else (states["h"], states["c"]) if kind == "LSTM" else states["h"]
     if lengths:
         packed = torch.nn.utils.rnn.pack_padded_sequence(x, lengths, enforce_sorted=False)
@@ -38,7 +39,7 @@ def case(name, kind, layers=1, lengths=None, initial=True, **options):
     leaves = {"x": x, **{f"initial.{part}": state for part, state in states.items()}, **parameters}
     return {
         "name": name, "kind": kind, "layers": layers, "lengths": lengths, "bias": options.get("bias", True),
-        "relu": options.get("nonlinearity") == "relu",
+        "relu": options.get("nonlinearity") == "relu", "bidirectional": options.get("bidirectional", False),
         "inputs": {name: tensor(leaf.detach()) for name, leaf in leaves.items()},
         "results": {name: tensor(result.detach()) for name, result in results.items()},
         "weights": {name: tensor(weight) for name, weight in weights.items()},
@@ -58,6 +59,10 @@ cases = [
     case("RNN", "RNN"),
     case("RNN, relu, two layers", "RNN", layers=2, nonlinearity="relu"),
     case("RNN, padded", "RNN", lengths=[3, 1]),
+    case("LSTM, bidirectional, two layers", "LSTM", layers=2, bidirectional=True),
+    case("LSTM, bidirectional, padded", "LSTM", layers=2, lengths=[3, 2], bidirectional=True),
+    case("GRU, bidirectional", "GRU", bidirectional=True, bias=False),
+    case("RNN, bidirectional, padded, from zeros", "RNN", lengths=[1, 3], initial=False, bidirectional=True),
 ]
 text = "[\n" + ",\n".join(json.dumps(case) for case in cases) + "\n]\n"
 pathlib.Path(__file__).with_suffix(".json").write_text(text)
