@@ -19,8 +19,10 @@ struct BatchNormLSTMOptions {
     RecurrentBatchNormOptions norm = {};
     /// How many cells stand on top of each other; at least 1.
     std::int64_t layers = 1;
-    /// See RecurrentOptions.
+    /// See RecurrentOptions. What reads from the end counts its steps from there, for its statistics too.
     bool last_step = false;
+    double dropout = 0;
+    bool bidirectional = false;
 };
 
 /// An LSTM whose gates and cell state are batch-normalised, each step by itself:

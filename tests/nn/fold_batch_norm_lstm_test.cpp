@@ -13,6 +13,7 @@
 #include <cotape/nn/sequential.hpp>
 #include <cotape/ops/arithmetic.hpp>
 #include <cotape/ops/reductions.hpp>
+#include <cotape/ops/shaping.hpp>
 
 #include "numbers.hpp"
 #include "snapshot.hpp"
@@ -95,11 +96,35 @@ class Twice : public nn::Module {
 } // namespace
 
 TEST_SUITE("nn") {
+    TEST_CASE("what reads from the end in a bidirectional BN-LSTM is a BN-LSTM over the reversed sequences") {
+        std::mt19937 random(3);
+        nn::BatchNormLSTM both(inputs, hidden, steps, {.bidirectional = true}, random);
+        nn::BatchNormLSTM back(inputs, hidden, steps, random);
+        constexpr std::int64_t examples = 5;
+        for (std::size_t i = 0, count = back.parameters().size(); i < count; ++i)
+            back.parameters()[i].state.assign(both.parameters()[count + i].state.value());
+        Tensor x = scattered({steps, examples, inputs});
+        Tape tape;
+        auto step_of = [](Var sequence, std::int64_t step) { return slice(sequence, 0, step, step + 1); };
+        std::vector<Operand> from_the_end;
+        for (std::int64_t step = steps; step-- > 0;) from_the_end.emplace_back(step_of(tape.constant(x), step));
+        Var y = both(tape.constant(x)), z = back(concatenate(from_the_end, 0));
+        for (std::int64_t step = 0; step < steps; ++step)
+            CHECK(distance(slice(step_of(y, steps - 1 - step), 2, hidden, 2 * hidden).value(),
+                           elements_of(step_of(z, step).value())) == 0);
+        commit(tape);
+        for (std::size_t i = 0, count = back.statistics().size(); i < count; ++i)
+            CHECK(same_bits(both.statistics()[count + i].state.value(), back.statistics()[i].state.value()));
+    }
+
     TEST_CASE("a folded BN-LSTM computes what it did, padded sequences and those beyond its steps included") {
         for (nn::NormalizedParts parts : {nn::NormalizedParts::all, nn::NormalizedParts::input})
             for (bool shared : {false, true})
-                for (std::int64_t layers : {1, 2}) {
-                    nn::BatchNormLSTM net = trained({.parts = parts, .norm = {.shared = shared}, .layers = layers});
+                for (auto [layers, bidirectional] : {std::pair(1, false), {2, false}, {1, true}}) {
+                    nn::BatchNormLSTM net = trained({.parts = parts,
+                                                     .norm = {.shared = shared},
+                                                     .layers = layers,
+                                                     .bidirectional = bidirectional});
                     std::size_t normalizers = nn::normalizers(net).size();
                     std::vector<double> before = outputs(net);
                     nn::FoldReport report = nn::fold_batch_norm(net, scattered({steps + 2, 6, inputs}));
