@@ -51,11 +51,6 @@ bool BroadcastReader::repeats(std::int64_t count) const {
     return axes_[outer].stride == 0 && index_[outer] * inner.extent + count <= axes_[outer].extent * inner.extent;
 }
 
-void BroadcastReader::reserve(std::int64_t count) {
-    std::size_t bytes = axes_.empty() ? 0 : static_cast<std::size_t>(count) * element_size_;
-    if (buffer_.size() < bytes) buffer_.resize(bytes);
-}
-
 const void* BroadcastReader::read(std::int64_t begin, std::int64_t count) {
     if (axes_.empty()) return elements_ + static_cast<std::size_t>(begin) * element_size_;
     std::int64_t offset = locate(begin);
@@ -64,20 +59,40 @@ const void* BroadcastReader::read(std::int64_t begin, std::int64_t count) {
 
     bool repeated = repeats(count);
     std::int64_t source = repeated ? offset : begin % period_;
-    if (held_.repeats == repeated && held_.begin == source && held_.count >= count) return buffer_.data();
-    reserve(count);
-    if (element_size_ == 4)
-        expand<std::uint32_t>(offset, count);
-    else
-        expand<std::uint64_t>(offset, count);
+    if (held_.repeats == repeated && held_.begin == source && held_.count >= count) return buffer_;
+    expand(buffer_, offset, count);
     held_ = {repeated, source, count};
-    return buffer_.data();
+    return buffer_;
+}
+
+BroadcastReader::Rows BroadcastReader::read_rows(std::int64_t begin, const FoldRows& rows) {
+    if (axes_.empty()) return {read(begin, rows.width), rows.distance};
+    bool repeats_rows = axes_[0].stride == 0 && rows.distance % period_ == 0;
+    if (repeats_rows || rows.count == 1) return {read(begin, rows.width), 0};
+    std::int64_t offset = locate(begin);
+    const Axis& inner = axes_.back();
+    if (inner.stride == 1 && rows.distance == inner.extent && index_.back() + rows.width <= inner.extent) {
+        std::size_t outer = axes_.size() - 2;
+        if (index_[outer] + rows.count <= axes_[outer].extent)
+            return {elements_ + static_cast<std::size_t>(offset) * element_size_, axes_[outer].stride};
+    }
+    for (std::int64_t row = 0; row < rows.count; ++row)
+        expand(buffer_ + static_cast<std::size_t>(row * rows.width) * element_size_,
+               locate(begin + row * rows.distance), rows.width);
+    held_ = {};
+    return {buffer_, rows.width};
+}
+
+void BroadcastReader::expand(std::byte* into, std::int64_t offset, std::int64_t count) {
+    if (element_size_ == 4)
+        expand(reinterpret_cast<std::uint32_t*>(into), offset, count);
+    else
+        expand(reinterpret_cast<std::uint64_t*>(into), offset, count);
 }
 
 template <class Bits>
-void BroadcastReader::expand(std::int64_t offset, std::int64_t count) {
+void BroadcastReader::expand(Bits* target, std::int64_t offset, std::int64_t count) {
     const Bits* source = reinterpret_cast<const Bits*>(elements_);
-    Bits* target = reinterpret_cast<Bits*>(buffer_.data());
     const Axis inner = axes_.back();
     while (count > 0) {
         std::int64_t run = std::min(count, inner.extent - index_.back());

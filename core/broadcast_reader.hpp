@@ -2,15 +2,14 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include <cotape/core/op.hpp>
 
 namespace cotape {
 
 /// Reads a tensor as if it were broadcast to a larger shape, a run of consecutive elements at a time. What is
-/// consecutive in the tensor as well is read in place; the rest is expanded into a buffer of the reader's own. The
-/// tensor must outlive the reader; a reader belongs to one thread.
+/// consecutive in the tensor as well is read in place; the rest is expanded into a buffer. Tensor and buffer must
+/// outlive the reader; a reader belongs to one thread.
 class BroadcastReader {
   public:
     BroadcastReader(const Tensor& tensor, const Shape& shape);
@@ -21,12 +20,24 @@ class BroadcastReader {
     /// stays within such a run copies nothing.
     std::int64_t run() const;
 
-    /// Makes room for reads of up to `count` elements, which then do not throw.
-    void reserve(std::int64_t count);
+    /// Gives it a buffer, for as many elements as a read may have, which nobody else writes to until this is called
+    /// again.
+    void expand_into(std::byte* buffer) {
+        buffer_ = buffer;
+        held_ = {};
+    }
 
     /// The elements from row-major position `begin` of the broadcast shape on, `count` of them; valid until the next
     /// call.
     const void* read(std::int64_t begin, std::int64_t count);
+
+    /// As `read`, `count` rows of `width` elements, of which the next begins `distance` elements after the one before,
+    /// in the broadcast shape and in what is returned.
+    struct Rows {
+        const void* first;
+        std::int64_t distance;
+    };
+    Rows read_rows(std::int64_t begin, const FoldRows& rows);
 
   private:
     /// Where the element at a position of the broadcast shape is in the tensor; `index_` becomes its index along each
@@ -35,8 +46,10 @@ class BroadcastReader {
     /// Whether the `count` elements from the one that was located on are one element again and again, or all of the
     /// innermost axis.
     bool repeats(std::int64_t count) const;
+    /// Writes the `count` elements from the one on that was located, which is at `offset` of the tensor.
+    void expand(std::byte* into, std::int64_t offset, std::int64_t count);
     template <class Bits>
-    void expand(std::int64_t offset, std::int64_t count);
+    void expand(Bits* into, std::int64_t offset, std::int64_t count);
 
     struct Axis {
         std::int64_t extent;
@@ -50,7 +63,7 @@ class BroadcastReader {
     SmallVector<std::int64_t, 4> index_;
     /// After how many elements the pattern repeats.
     std::int64_t period_ = 0;
-    std::vector<std::byte> buffer_;
+    std::byte* buffer_ = nullptr;
     /// What the buffer holds: `count` elements, of repetitions of the tensor's elements from `begin` on, all of the
     /// innermost axis or one; or else a part of the pattern, from `begin` within the period on.
     struct {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <cotape/core/series_plan.hpp>
+
 namespace cotape {
 namespace {
 
@@ -21,9 +23,13 @@ class Reuse {
 
     void run() {
         delay_what_overwrites_states();
+        form_series(plan_, tape_);
         find_last_readers();
-        for (const PlanUnit& unit : plan_.units)
-            if (unit.group >= 0) overwrite(unit);
+        for (std::span<const PlanUnit> left = plan_.units, units; !left.empty(); left = left.subspan(units.size())) {
+            units = left.first(units_together(left));
+            for (const PlanUnit& unit : units)
+                if (unit.group >= 0) overwrite(unit, units);
+        }
     }
 
   private:
@@ -31,12 +37,13 @@ class Reuse {
         bool expendable = false, requested = false;
         bool dying = false;
         std::int32_t readers = 0;
-        /// The last unit that reads or writes it; -1 where the plan does not write it.
-        std::int32_t last_unit = -1;
+        /// The unit that writes it, and the last that reads or writes it; -1 where the plan does not write it.
+        std::int32_t writer = -1, last_unit = -1;
     };
     /// What is neither written nor expendable is there to stay.
     bool concerns(NodeId id) const { return id >= first_ && id <= last_; }
     Facts& of(NodeId id) { return facts_[static_cast<std::size_t>(id - first_)]; }
+    const Cut& cut_of(const PlanUnit& unit) const { return plan_.series[static_cast<std::size_t>(unit.series)].cut; }
     Group& group_of(const PlanUnit& unit) { return plan_.groups[static_cast<std::size_t>(unit.group)]; }
 
     void delay_what_overwrites_states() {
@@ -64,18 +71,40 @@ class Reuse {
             for_each_read(plan_, plan_.units[i], tape_, [&](NodeId id) {
                 if (concerns(id) && of(id).last_unit >= 0) of(id).last_unit = position;
             });
-            for_each_write(plan_, plan_.units[i], [&](NodeId id, const GroupStep*) { of(id).last_unit = position; });
+            for_each_write(plan_, plan_.units[i], [&](NodeId id, const GroupStep*) {
+                of(id).writer = of(id).last_unit = position;
+            });
         }
         for (const PlanUnit& unit : plan_.units)
             for_each_write(plan_, unit, [&](NodeId id, const GroupStep*) {
                 if (of(id).requested) return;
                 of(id).dying = true;
-                plan_.units[static_cast<std::size_t>(of(id).last_unit)].dying.push_back(id);
+                unit_of_death(of(id)).dying.push_back(id);
             });
     }
 
-    /// Pairs the values that a group stores with those it may write them over.
-    void overwrite(const PlanUnit& unit) {
+    /// What dies within a series is held until all of it has run, but for what the series writes and then sees through
+    /// a view alone, which holds it.
+    PlanUnit& unit_of_death(const Facts& facts) {
+        PlanUnit* unit = &plan_.units[static_cast<std::size_t>(facts.last_unit)];
+        bool has_view = unit->group < 0 && plan_.units[static_cast<std::size_t>(facts.writer)].series == unit->series;
+        if (unit->series < 0 || has_view) return *unit;
+        while (unit != &plan_.units.back() && unit[1].series == unit->series) ++unit;
+        return *unit;
+    }
+
+    /// Whether a series reads parts of a value as it works on others.
+    bool is_read_across_parts(NodeId id, std::span<const PlanUnit> units) {
+        return units.front().series >= 0 && std::ranges::any_of(units, [&](const PlanUnit& unit) {
+            return unit.group >= 0 && std::ranges::any_of(group_of(unit).loads, [&](const GroupLoad& load) {
+                return load.node == id && !reads_within_parts(load, element_count(tape_.node(id).type.shape),
+                                                              group_of(unit).space.shape, cut_of(unit));
+            });
+        });
+    }
+
+    /// Pairs the values that a group, alone or in a series of units, stores with those it may write them over.
+    void overwrite(const PlanUnit& unit, std::span<const PlanUnit> units) {
         Group& group = group_of(unit);
         std::int32_t position = static_cast<std::int32_t>(&unit - plan_.units.data());
         std::vector<std::size_t> last_step(group.loads.size(), 0);
@@ -92,7 +121,8 @@ class Reuse {
             bool dies =
                 load.in_place && concerns(load.node) && of(load.node).dying && of(load.node).last_unit == position;
             bool seen_elsewhere = std::ranges::count(group.loads, load.node, &GroupLoad::node) > 1;
-            if (load.of_state || (dies && !seen_elsewhere)) free.push_back(i);
+            bool is_free = load.of_state || (dies && !seen_elsewhere && !is_read_across_parts(load.node, units));
+            if (is_free) free.push_back(i);
         }
         std::ranges::stable_partition(free, [&](std::size_t i) { return group.loads[i].of_state; });
         for (std::size_t i = 0; i < group.steps.size(); ++i) {

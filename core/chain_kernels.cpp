@@ -20,21 +20,25 @@ template <Link link, class T>
 }
 
 template <class T, Link... links, std::size_t... I>
-[[gnu::always_inline]] inline void run_links(const void* const* inputs, void* output, std::size_t count,
+[[gnu::always_inline]] inline void run_links(const void* const* inputs, void* output, const Tile& tile,
                                              std::index_sequence<I...>) {
-    T* out = static_cast<T*>(output);
+    for (std::size_t row = 0; row < tile.rows; ++row) {
+        const T *first = start_of_row<const T>(inputs[0], tile, row, 0),
+                *others[] = {start_of_row<const T>(inputs[I + 1], tile, row, I + 1)...};
+        T* out = start_of_row<T>(output, tile, row, sizeof...(I) + 1);
 #pragma GCC ivdep // an input may lie where the output does, element on element
-    for (std::size_t i = 0; i < count; ++i) {
-        T value = static_cast<const T*>(inputs[0])[i];
-        ((value = apply<links>(value, static_cast<const T*>(inputs[I + 1])[i])), ...);
-        out[i] = value;
+        for (std::size_t i = 0; i < tile.columns; ++i) {
+            T value = first[i];
+            ((value = apply<links>(value, others[I][i])), ...);
+            out[i] = value;
+        }
     }
 }
 
 template <class T, Link... links>
-void run_chain(const void* const* inputs, void* output, std::size_t count) {
+void run_chain(const void* const* inputs, void* output, const Tile& tile) {
     run_vectorized([&]() __attribute__((always_inline)) {
-        run_links<T, links...>(inputs, output, count, std::make_index_sequence<sizeof...(links)>());
+        run_links<T, links...>(inputs, output, tile, std::make_index_sequence<sizeof...(links)>());
     });
 }
 

@@ -1,6 +1,7 @@
 #include <cotape/core/fold_walk.hpp>
 
 #include <algorithm>
+#include <array>
 
 #include <cotape/core/dispatch.hpp>
 
@@ -20,8 +21,14 @@ FoldWalk::FoldWalk(const GroupFold& fold, const Shape& space) : fold_(&fold) {
     }
     if (axes_.empty()) axes_.push_back({1, 1, true});
     outputs_ = outputs;
+    count_ = element_count(space);
     for (const Axis& axis : axes_)
         if (&axis != &axes_.back() || axis.reduced) block_ *= std::max<std::int64_t>(1, axis.extent);
+}
+
+bool FoldWalk::folds_within_chunks() const {
+    if (count_ <= least_chunk || (folds_rows() && run() >= least_columns)) return true;
+    return block_ <= least_chunk || count_ / block_ >= least_blocks;
 }
 
 void FoldWalk::start(double* states, std::int64_t chunks) const {
@@ -68,16 +75,25 @@ void FoldWalk::join(double* states, std::int64_t chunks) const {
         fold_->kernel->join(states, states + chunk * static_cast<std::int64_t>(state_size()), outputs_, outputs_);
 }
 
-Tensor FoldWalk::finish(const GroupFold& fold, const double* state, const Type& type) const {
+FoldWalk::Outputs FoldWalk::outputs_of(std::int64_t begin, std::int64_t end) const {
+    if (count_ == 0) return all_outputs();
+    return {begin / block_ * (outputs_ * block_ / count_), end / block_ * (outputs_ * block_ / count_)};
+}
+
+void FoldWalk::finish(const GroupFold& fold, const double* state, const Outputs& outputs, Dtype dtype,
+                      std::byte* results) const {
     auto* finish = &fold == fold_ ? fold.kernel->finish : fold.kernel->finish_within;
-    MutableTensor result(type);
-    SmallVector<double, 16> results(static_cast<std::size_t>(outputs_));
-    finish(state, results.data(), outputs_, outputs_, reduced_count_);
-    visit_floating(type.dtype, [&]<class T>(T) {
-        std::transform(results.begin(), results.end(), result.elements<T>().begin(),
-                       [](double value) { return static_cast<T>(value); });
+    std::array<double, 256> values;
+    visit_floating(dtype, [&]<class T>(T) {
+        T* into = reinterpret_cast<T*>(results);
+        std::int64_t count = 0;
+        for (std::int64_t first = outputs.begin; first < outputs.end; first += count) {
+            count = std::min<std::int64_t>(values.size(), outputs.end - first);
+            finish(state + first, values.data(), count, outputs_, reduced_count_);
+            std::transform(values.begin(), values.begin() + count, into + first,
+                           [](double value) { return static_cast<T>(value); });
+        }
     });
-    return std::move(result).freeze();
 }
 
 } // namespace cotape

@@ -4,6 +4,13 @@
 
 namespace cotape {
 
+/// Chunks of a space that are folded apart have at least so many elements.
+constexpr std::int64_t least_chunk = 32 * 1024;
+/// Blocks that share no outputs become chunks where there are so many of them, or where they are small.
+constexpr std::int64_t least_blocks = 8;
+/// Rows of so many columns are cut into columns.
+constexpr std::int64_t least_columns = 512;
+
 /// How the elements of a space go into the outputs of a fold over some of its axes.
 class FoldWalk {
   public:
@@ -19,6 +26,8 @@ class FoldWalk {
     /// How many consecutive elements at a time share no output with any others: all, where the outermost axis is
     /// reduced.
     std::int64_t block() const { return block_; }
+    /// Whether a group that runs alone folds each output within one chunk: in an order that does not depend on chunks.
+    bool folds_within_chunks() const;
 
     /// Makes the states of `chunks` chunks ready.
     void start(double* states, std::int64_t chunks) const;
@@ -28,9 +37,17 @@ class FoldWalk {
     void take_rows(const std::byte* elements, const FoldRows& rows, std::int64_t within, Dtype dtype,
                    double* state) const;
 
-    /// The results of `fold`, this one or one that it includes, from the states of all chunks, which are joined.
+    /// Joins the states of all chunks into the first.
     void join(double* states, std::int64_t chunks) const;
-    Tensor finish(const GroupFold& fold, const double* state, const Type& type) const;
+    struct Outputs {
+        std::int64_t begin, end;
+    };
+    Outputs all_outputs() const { return {0, outputs_}; }
+    /// The outputs of elements from one position to another, both of them ends of blocks.
+    Outputs outputs_of(std::int64_t begin, std::int64_t end) const;
+    /// Writes these elements of the results of `fold`, this one or one that it includes.
+    void finish(const GroupFold& fold, const double* state, const Outputs& outputs, Dtype dtype,
+                std::byte* results) const;
 
   private:
     struct Axis {
@@ -40,7 +57,7 @@ class FoldWalk {
     };
     const GroupFold* fold_;
     SmallVector<Axis, 4> axes_; // innermost first
-    std::int64_t outputs_ = 1, reduced_count_ = 1, block_ = 1;
+    std::int64_t outputs_ = 1, reduced_count_ = 1, block_ = 1, count_ = 1;
 };
 
 } // namespace cotape

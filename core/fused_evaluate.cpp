@@ -4,10 +4,12 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include <cotape/core/buffer_reuse.hpp>
-#include <cotape/core/group_run.hpp>
+#include <cotape/core/series_plan.hpp>
+#include <cotape/core/series_run.hpp>
 
 namespace cotape {
 namespace {
@@ -100,13 +102,15 @@ void evaluate_fused(const Evaluation& evaluation) {
     Tape& tape = evaluation.tape;
     bool recycles = evaluation.keep == Keep::requested;
     std::shared_ptr<const FusionPlan> plan = plan_for(evaluation);
-    for (const PlanUnit& unit : plan->units) {
-        if (unit.group >= 0)
-            run_group(tape, plan->groups[static_cast<std::size_t>(unit.group)], recycles);
+    for (std::span<const PlanUnit> left = plan->units, units; !left.empty(); left = left.subspan(units.size())) {
+        units = left.first(units_together(left));
+        const PlanUnit& last = units.back();
+        if (last.group >= 0)
+            run_series(tape, *plan, units, recycles);
         else
-            tape.set_computed(unit.node, compute_node(tape, tape.node(unit.node)));
+            tape.set_computed(last.node, compute_node(tape, tape.node(last.node)));
         if (recycles)
-            for (NodeId id : unit.dying) tape.set_computed(id, Tensor());
+            for (NodeId id : last.dying) tape.set_computed(id, Tensor());
     }
     tape.set_latest_evaluation({std::move(plan), recycles, tape.size()});
 }

@@ -66,10 +66,27 @@ struct Group {
     int cost = 0;
 };
 
+/// How to cut values and spaces of elements, all in the same way, into parts: into columns, where each row has `count`
+/// elements, or into `count` blocks of consecutive elements.
+struct Cut {
+    bool by_columns;
+    std::int64_t count;
+};
+
+/// Consecutive units that run part by part: all of them for one part, then all for the next, so that what one puts into
+/// memory is still in the cache when another reads it. Parts share nothing (see series_plan.hpp).
+struct Series {
+    Cut cut;
+    /// What a column or a block of all values has, those that are written over counted twice.
+    std::int64_t bytes = 0;
+};
+
 /// One thing to run: a group, or a single node that does not fuse.
 struct PlanUnit {
     NodeId node = -1;
     std::int32_t group = -1;
+    /// The series that it is part of; -1 for none. Units of a series are groups, and views of what they write.
+    std::int32_t series = -1;
     /// What nobody reads after this unit (see buffer_reuse.hpp).
     std::vector<NodeId> dying;
 };
@@ -78,6 +95,7 @@ struct PlanUnit {
 struct FusionPlan {
     std::vector<Group> groups;
     std::vector<PlanUnit> units;
+    std::vector<Series> series;
 };
 
 /// Plans the computation of `needed`, in recording order, for the sake of `requested`. Every node gets a stage: an

@@ -1,15 +1,86 @@
 #pragma once
 
+#include <memory>
+#include <vector>
+
+#include <cotape/core/broadcast_reader.hpp>
+#include <cotape/core/fold_walk.hpp>
 #include <cotape/core/fusion_plan.hpp>
 #include <cotape/core/tape.hpp>
 
 namespace cotape {
 
-/// Computes a group: reads its loads from the tape, and puts its stored values and the results of its folds there. The
-/// space is cut into chunks. Where elements of one output are in several, the chunks are of a size that depends on the
-/// space alone; each folds on its own, and the folds are joined in order, so that the result has the same bits for
-/// every number of threads. Where it `recycles`, it writes over loads as the plan allows; these are then no longer on
-/// the tape.
-void run_group(Tape& tape, const Group& group, bool recycles);
+/// How a series is cut for one run: into parts of `width` columns or blocks, the last perhaps of fewer.
+struct Parts {
+    Cut cut;
+    std::int64_t width;
+    std::int64_t count() const { return (cut.count + width - 1) / width; }
+};
+
+/// What a group costs, in additions, and how many threads that is worth.
+std::int64_t cost_of(const Group& group);
+std::int64_t threads_for(std::int64_t cost);
+
+/// One run of a group: where it reads and writes, and how its space is cut into parts. Memory for its results is on the
+/// tape from the start; they are there when workers (see group_worker.hpp) have run all parts, and `join` has. Where it
+/// `recycles`, it writes over loads as the plan allows; these are then no longer on the tape.
+class GroupRun {
+  public:
+    /// In a series, the parts are those of all its groups. Alone, where elements of one output are in several parts,
+    /// these are of a size that depends on the space alone; each folds on its own, and the folds are joined in order:
+    /// results have the same bits for every number of threads.
+    GroupRun(Tape& tape, const Group& group, bool recycles, const Parts* parts = nullptr);
+
+    std::int64_t parts() const { return chunks_; }
+    /// What a worker needs for its tiles.
+    std::size_t scratch_bytes() const;
+    /// The results of folds whose outputs have elements in several parts.
+    void join();
+
+  private:
+    friend class GroupWorker;
+
+    void cut_into_chunks();
+    /// Memory for a result: that of the load that it may overwrite, where only those known of hold it.
+    std::byte* room_for(NodeId node, OperandIndex overwrites = -1);
+
+    std::size_t first_slot() const { return group_.loads.size() + static_cast<std::size_t>(group_.stores); }
+    std::size_t slots() const { return static_cast<std::size_t>(group_.slots); }
+    /// The bytes of a slot of scratch: of a tile, or where folds read it, of all tiles that these take in at a time.
+    std::size_t slot_bytes(std::size_t slot) const;
+    std::size_t tile_bytes() const { return (static_cast<std::size_t>(tile_) * element_size_ + 63) / 64 * 64; }
+    bool is_folded(std::size_t operand) const;
+
+    /// How many states a fold needs: one for each chunk, unless no two chunks have elements of one output.
+    std::int64_t states_of(const FoldWalk& walk) const {
+        return by_columns_ || chunk_ % walk.block() == 0 ? 1 : chunks_;
+    }
+    double* state_of(std::size_t walk, std::int64_t chunk = 0) const;
+    /// The results of a fold and of those within it, for `outputs`.
+    void finish(std::size_t walk, const FoldWalk::Outputs& outputs);
+
+    Tape& tape_;
+    const Group& group_;
+    std::size_t element_size_;
+    /// The space, the tiles and chunks it is cut into, and the longest stretch that all loads and folds take as one.
+    std::int64_t count_, tile_ = 1, chunk_ = 1, chunks_ = 1, run_ = 1;
+    /// The rows of rowwise steps; 1 without any.
+    std::int64_t extent_ = 1;
+    /// How many tiles folds take in at a time.
+    std::int64_t visit_ = 1;
+    /// Whether chunks are `width_` columns of rows of `run_` elements; else they are of consecutive elements.
+    bool by_columns_ = false;
+    std::int64_t width_ = 1;
+    bool recycles_;
+    SmallVector<const std::byte*, 8> loaded_;
+    /// Of the loads that are not in place; workers have copies.
+    std::vector<BroadcastReader> readers_;
+    /// Where the values that steps store go, and the results of folds.
+    SmallVector<std::byte*, 8> stored_, results_;
+    std::vector<FoldWalk> walks_;
+    /// Of all folds, those of each fold for all chunks.
+    std::shared_ptr<std::byte> states_;
+    SmallVector<double*, 8> state_of_walk_;
+};
 
 } // namespace cotape

@@ -9,6 +9,7 @@
 #include <cotape/core/buffer_pool.hpp>
 #include <cotape/core/buffer_reuse.hpp>
 #include <cotape/core/error.hpp>
+#include <cotape/core/series_plan.hpp>
 #include <cotape/core/tape.hpp>
 
 namespace cotape {
@@ -33,7 +34,10 @@ class Walk {
         : tape_(tape), plan_(*evaluation.plan), recycles_(evaluation.recycles) {
         find_what_was_there(evaluation.tape_size);
         result_.bytes_before = held_;
-        for (const PlanUnit& unit : plan_.units) take(unit);
+        for (std::span<const PlanUnit> left = plan_.units, units; !left.empty(); left = left.subspan(units.size())) {
+            units = left.first(units_together(left));
+            take(units);
+        }
     }
     MemoryPlan result() && { return std::move(result_); }
 
@@ -81,7 +85,26 @@ class Walk {
         return bytes;
     }
 
-    void take(const PlanUnit& unit) {
+    /// A series has memory for all that it writes before its first group runs.
+    void take(std::span<const PlanUnit> units) {
+        std::size_t first = result_.steps.size();
+        for (const PlanUnit& unit : units) {
+            result_.steps.push_back(step_of(unit));
+            if (recycles_ && &unit != &units.back())
+                for (NodeId id : unit.dying) release(id);
+        }
+        for (std::size_t i = first; i < result_.steps.size(); ++i) result_.steps[i].bytes = held_;
+        if (held_ > result_.peak_bytes || first == 0) {
+            result_.peak_bytes = held_;
+            result_.peak_step = first;
+            list_values();
+        }
+        if (recycles_)
+            for (NodeId id : units.back().dying) result_.steps.back().freed += release(id);
+    }
+
+    /// What a unit reads and writes, with what that adds to what is held.
+    MemoryPlan::Step step_of(const PlanUnit& unit) {
         MemoryPlan::Step step{};
         std::set<NodeId> read;
         bool is_view = unit.group < 0 && tape_.node(unit.node).op->kind == OpKind::view;
@@ -108,15 +131,7 @@ class Walk {
             hold(id);
         });
         if (count > 1) step.writes += fmt::format(" and {} more", count - 1);
-        step.bytes = held_;
-        if (held_ > result_.peak_bytes || result_.steps.empty()) {
-            result_.peak_bytes = held_;
-            result_.peak_step = result_.steps.size();
-            list_values();
-        }
-        if (recycles_)
-            for (NodeId id : unit.dying) step.freed += release(id);
-        result_.steps.push_back(std::move(step));
+        return step;
     }
 
     void list_values() {

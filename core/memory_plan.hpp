@@ -9,8 +9,9 @@
 namespace cotape {
 
 /// The memory that the values of one evaluation take, step by step; Tape::memory_plan gives it. A step is what runs at
-/// a time: one node, or a group of fused ones. Bytes are those of whole buffers, as the buffer pool counts them.
-/// Scratch is not among them: some tens of kilobytes a thread in a group, and what kernels need for themselves.
+/// a time: one node, or a group of fused ones; groups that run part by part hold what any of them writes until the
+/// last. Bytes are those of whole buffers, as the buffer pool counts them. Scratch is not among them: some tens of
+/// kilobytes a thread in a group, and what kernels need for themselves.
 struct MemoryPlan {
     struct Value {
         NodeId node;

@@ -48,9 +48,23 @@ enum class OpKind : std::uint8_t {
     symbolic,    ///< stands for a value that nobody may ask for
 };
 
-/// Computes `count` consecutive outputs from as many consecutive elements of each input. The output may lie where an
-/// input does, element on element.
-using TileKernel = void (*)(const void* const* inputs, void* output, std::size_t count);
+/// `rows` rows of `columns` consecutive elements. From the start of one row to the start of the next it is as many
+/// elements as `distances` says, of each input and then of the output: 0 for an input whose rows are all the same.
+struct Tile {
+    std::size_t rows;
+    std::size_t columns;
+    const std::int64_t* distances;
+};
+
+/// Where a row of an operand begins, whose first is at `begin`.
+template <class T, class Void>
+[[gnu::always_inline]] inline T* start_of_row(Void* begin, const Tile& tile, std::size_t row, std::size_t operand) {
+    return static_cast<T*>(begin) + static_cast<std::int64_t>(row) * tile.distances[operand];
+}
+
+/// Computes a tile of outputs, each element from one of each input. The output may lie where an input does, element on
+/// element.
+using TileKernel = void (*)(const void* const* inputs, void* output, const Tile& tile);
 
 /// Computes `rows` rows of `extent` consecutive elements from as many of the input. The output may be the input.
 using RowKernel = void (*)(const void* input, void* output, std::size_t rows, std::size_t extent);

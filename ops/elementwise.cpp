@@ -1,13 +1,15 @@
 #include <cotape/ops/elementwise.hpp>
 
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 #include <fmt/format.h>
 #include <omp.h>
 
-#include <cotape/core/error.hpp>
 #include <cotape/core/broadcast_reader.hpp>
+#include <cotape/core/buffer_pool.hpp>
+#include <cotape/core/error.hpp>
 #include <cotape/core/node.hpp>
 #include <cotape/ops/broadcasting.hpp>
 #include <cotape/ops/floating_type.hpp>
@@ -45,27 +47,34 @@ Tensor elementwise_kernel(const Call& call, const Type& output, std::span<const 
     if (same_shapes && count <= tile_size) {
         SmallVector<const void*, 4> pointers;
         for (const Tensor& input : inputs) pointers.push_back(input.bytes_begin());
-        kernel(pointers.data(), result.bytes(), static_cast<std::size_t>(count));
+        SmallVector<std::int64_t, 4> distances(inputs.size() + 1);
+        kernel(pointers.data(), result.bytes(), {1, static_cast<std::size_t>(count), distances.data()});
         return std::move(result).freeze();
     }
 
     std::vector<BroadcastReader> readers;
-    for (const Tensor& input : inputs) {
-        readers.emplace_back(input, output.shape);
-        readers.back().reserve(tile_size);
-    }
+    for (const Tensor& input : inputs) readers.emplace_back(input, output.shape);
     int threads = count >= parallel_size ? omp_get_max_threads() : 1;
     std::vector<std::vector<BroadcastReader>> readers_of_thread(static_cast<std::size_t>(threads), readers);
+    std::size_t tile_bytes = static_cast<std::size_t>(tile_size) * element_size;
+    std::shared_ptr<std::byte> buffers = allocate_buffer(readers_of_thread.size() * inputs.size() * tile_bytes);
+    std::byte* buffer = buffers.get();
+    for (std::vector<BroadcastReader>& own : readers_of_thread)
+        for (BroadcastReader& reader : own) {
+            reader.expand_into(buffer);
+            buffer += tile_bytes;
+        }
 #pragma omp parallel num_threads(threads)
     {
         std::vector<BroadcastReader>& own = readers_of_thread[static_cast<std::size_t>(omp_get_thread_num())];
         SmallVector<const void*, 8> pointers(own.size());
+        SmallVector<std::int64_t, 8> distances(own.size() + 1);
 #pragma omp for
         for (std::int64_t begin = 0; begin < count; begin += tile_size) {
             std::int64_t length = std::min(tile_size, count - begin);
             for (std::size_t i = 0; i < own.size(); ++i) pointers[i] = own[i].read(begin, length);
             kernel(pointers.data(), result.bytes() + static_cast<std::size_t>(begin) * element_size,
-                   static_cast<std::size_t>(length));
+                   {1, static_cast<std::size_t>(length), distances.data()});
         }
     }
     return std::move(result).freeze();

@@ -23,14 +23,16 @@ Tensor elementwise_kernel(const Call& call, const Type& output, std::span<const 
 /// for another shape: what the rule's author summed or stretched is not to be summed again.
 [[nodiscard]] Var sum_to_input(const Rule& rule, Var cotangent);
 
-/// The loop of one elementwise function over a tile.
+/// The loops of one elementwise function over a tile.
 template <class Function, class T, std::size_t... I>
-void run_tile(const void* const* inputs, void* output, std::size_t count) {
+void run_tile(const void* const* inputs, void* output, const Tile& tile) {
     run_vectorized([&]() __attribute__((always_inline)) {
-        T* out = static_cast<T*>(output);
+        for (std::size_t row = 0; row < tile.rows; ++row) {
+            const T* in[] = {start_of_row<const T>(inputs[I], tile, row, I)...};
+            T* out = start_of_row<T>(output, tile, row, sizeof...(I));
 #pragma GCC ivdep // an input may lie where the output does, element on element
-        for (std::size_t i = 0; i < count; ++i)
-            out[i] = static_cast<T>(Function()(static_cast<const T*>(inputs[I])[i]...));
+            for (std::size_t i = 0; i < tile.columns; ++i) out[i] = static_cast<T>(Function()(in[I][i]...));
+        }
     });
 }
 

@@ -21,6 +21,7 @@
 #include <cotape/ops/shaping.hpp>
 #include <cotape/ops/softmax.hpp>
 
+#include "../core/planned.hpp"
 #include "op_table.hpp"
 
 using namespace cotape;
@@ -237,6 +238,16 @@ TEST_SUITE("ops") {
                 compare_evaluators([&](Tape& tape) { return recorded(tape, seed, options); },
                                    seed % 2 ? Keep::all : Keep::requested);
             }
+    }
+
+    TEST_CASE("a fifth of such graphs have groups that run as a series") {
+        int graphs = 0;
+        for (std::uint32_t seed = 0; seed < 100; ++seed) {
+            Tape tape;
+            std::vector<Var> outputs = recorded(tape, seed, {Dtype::float32, {20 + seed % 30, 3, 1100}, false});
+            graphs += !planned(outputs).series.empty();
+        }
+        CHECK(graphs >= 20);
     }
 
     TEST_CASE("every op and its gradients have the same bits fused and plain, but for the order of sums") {

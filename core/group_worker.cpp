@@ -1,0 +1,117 @@
+#include <cotape/core/group_worker.hpp>
+
+#include <algorithm>
+
+namespace cotape {
+
+GroupWorker::GroupWorker(GroupRun& run, std::byte* scratch)
+    : run_(run), operands_(run.first_slot() + run.slots()), distances_(operands_.size()), folded_(run.walks_.size()) {
+    const Group& group = run.group_;
+    std::size_t reader = 0;
+    readings_.reserve(run.readers_.size());
+    for (std::size_t i = 0; i < group.loads.size(); ++i) {
+        if (group.loads[i].in_place) {
+            stored_.push_back({i, const_cast<std::byte*>(run.loaded_[i])});
+            continue;
+        }
+        readings_.emplace_back(i, run.readers_[reader++], scratch);
+        scratch += run.tile_bytes();
+    }
+    for (std::size_t i = 0; i < run.stored_.size(); ++i) stored_.push_back({group.loads.size() + i, run.stored_[i]});
+    for (std::size_t slot = 0; slot < run.slots(); ++slot) {
+        std::size_t operand = run.first_slot() + slot;
+        operands_[operand] = scratch;
+        if (run.is_folded(operand)) kept_.push_back({operand, scratch});
+        scratch += run.slot_bytes(slot);
+    }
+}
+
+void GroupWorker::run(std::int64_t part) {
+    for (Reading& reading : readings_) reading.reader.expand_into(reading.buffer);
+    std::int64_t begin = 0, end = 0;
+    if (run_.by_columns_) {
+        begin = part * run_.width_;
+        end = std::min(run_.run_, begin + run_.width_);
+        run_columns(begin, end - begin);
+    } else {
+        begin = part * run_.chunk_;
+        end = std::min(run_.count_, begin + run_.chunk_);
+        run_elements(begin, end, part);
+    }
+    for (std::size_t i = 0; i < run_.walks_.size(); ++i) {
+        const FoldWalk& walk = run_.walks_[i];
+        if (run_.states_of(walk) > 1) continue;
+        run_.finish(i, run_.by_columns_ ? FoldWalk::Outputs{begin, end} : walk.outputs_of(begin, end));
+    }
+}
+
+/// A few consecutive tiles at a time.
+void GroupWorker::run_elements(std::int64_t begin, std::int64_t end, std::int64_t chunk) {
+    for (std::int64_t next = 0; begin < end; begin = next) {
+        next = std::min(end, begin + run_.visit_ * run_.tile_);
+        for (std::int64_t at = begin, count = 0; at < next; at += count) {
+            count = std::min(run_.tile_, next - at);
+            if (run_.run_ > run_.tile_) count = std::min(count, run_.run_ - at % run_.run_); // stay within a run
+            run_tile(at, {1, count, count}, at - begin);
+        }
+        for (std::size_t i = 0; i < run_.walks_.size(); ++i) {
+            const FoldWalk& walk = run_.walks_[i];
+            walk.take(folded_[i], begin, next - begin, run_.group_.space.dtype, run_.state_of(i, chunk));
+        }
+    }
+}
+
+/// All rows of these columns, a few tiles at a time.
+void GroupWorker::run_columns(std::int64_t column, std::int64_t width) {
+    for (const Operand& operand : stored_) distances_[operand.index] = run_.run_;
+    for (std::size_t operand = run_.first_slot(); operand < operands_.size(); ++operand) distances_[operand] = width;
+    std::int64_t rows = run_.count_ / run_.run_, height = run_.tile_ / run_.width_;
+    for (std::int64_t row = 0, next = 0; row < rows; row = next) {
+        next = std::min(rows, row + height * run_.visit_);
+        for (std::int64_t at = row; at < next; at += height)
+            run_tile(at * run_.run_ + column, {std::min(height, next - at), width, run_.run_}, (at - row) * width);
+        for (std::size_t i = 0; i < run_.walks_.size(); ++i) {
+            const FoldWalk& walk = run_.walks_[i];
+            std::int64_t distance = distances_[static_cast<std::size_t>(walk.fold().operand)];
+            walk.take_rows(folded_[i], {next - row, width, distance}, column, run_.group_.space.dtype,
+                           run_.state_of(i));
+        }
+    }
+}
+
+void GroupWorker::run_tile(std::int64_t begin, const FoldRows& rows, std::int64_t within) {
+    const Group& group = run_.group_;
+    std::int64_t element_size = static_cast<std::int64_t>(run_.element_size_), offset = begin * element_size;
+    for (const Operand& operand : stored_) operands_[operand.index] = operand.begin + offset;
+    offset = within * element_size;
+    for (const Operand& operand : kept_) operands_[operand.index] = operand.begin + offset;
+    for (Reading& reading : readings_) {
+        BroadcastReader::Rows read = reading.reader.read_rows(begin, rows);
+        operands_[reading.operand] = const_cast<std::byte*>(static_cast<const std::byte*>(read.first));
+        distances_[reading.operand] = read.distance;
+    }
+    const void* inputs[most_step_operands];
+    std::int64_t distances[most_step_operands + 1];
+    Tile tile{static_cast<std::size_t>(rows.count), static_cast<std::size_t>(rows.width), distances};
+    for (const GroupStep& step : group.steps) {
+        std::size_t count = step.operands.size(), result = static_cast<std::size_t>(step.result);
+        for (std::size_t i = 0; i < count; ++i) {
+            inputs[i] = operands_[static_cast<std::size_t>(step.operands[i])];
+            distances[i] = distances_[static_cast<std::size_t>(step.operands[i])];
+        }
+        distances[count] = distances_[result];
+        if (step.kernel) {
+            step.kernel(inputs, operands_[result], tile);
+            continue;
+        }
+        std::size_t extent = static_cast<std::size_t>(run_.extent_);
+        for (std::int64_t row = 0; row < rows.count; ++row)
+            step.row_kernel(static_cast<const std::byte*>(inputs[0]) + row * distances[0] * element_size,
+                            operands_[result] + row * distances[1] * element_size, tile.columns / extent, extent);
+    }
+    if (within == 0)
+        for (std::size_t i = 0; i < folded_.size(); ++i)
+            folded_[i] = operands_[static_cast<std::size_t>(run_.walks_[i].fold().operand)];
+}
+
+} // namespace cotape

@@ -1,0 +1,106 @@
+#include <cotape/core/series_run.hpp>
+
+#include <algorithm>
+#include <exception>
+#include <optional>
+
+#include <cotape/core/buffer_pool.hpp>
+#include <cotape/core/buffer_reuse.hpp>
+#include <cotape/core/evaluation.hpp>
+#include <cotape/core/group_run.hpp>
+#include <cotape/core/group_worker.hpp>
+
+namespace cotape {
+namespace {
+
+/// What one part of a series may take: half of a second-level cache.
+constexpr std::int64_t bytes_of_part = 1024 * 1024;
+constexpr std::int64_t columns_of_cache_line = 16;
+
+/// Parts that stay in the cache, and as many for each thread.
+Parts parts_of(const Series& series, std::int64_t threads) {
+    auto [cut, bytes] = series;
+    std::int64_t unit = cut.by_columns ? columns_of_cache_line : 1;
+    std::int64_t most = std::max(unit, bytes_of_part / std::max<std::int64_t>(1, bytes));
+    if (cut.by_columns && (most < cut.count || threads > 1)) most = std::min(most, longest_tile);
+    std::int64_t rounds = (cut.count + most * threads - 1) / (most * threads);
+    std::int64_t width = (cut.count + rounds * threads - 1) / (rounds * threads);
+    return {cut, std::min(cut.count, (width + unit - 1) / unit * unit)};
+}
+
+/// What one thread needs for all groups of a series.
+class Worker {
+  public:
+    explicit Worker(std::vector<GroupRun>& runs) {
+        std::size_t bytes = 0;
+        for (const GroupRun& run : runs) bytes = std::max(bytes, run.scratch_bytes());
+        scratch_ = allocate_buffer(bytes);
+        groups_.reserve(runs.size());
+        for (GroupRun& run : runs) groups_.emplace_back(run, scratch_.get());
+    }
+    void run(std::int64_t part) {
+        for (GroupWorker& group : groups_) group.run(part);
+    }
+
+  private:
+    std::shared_ptr<std::byte> scratch_;
+    std::vector<GroupWorker> groups_;
+};
+
+void run_parts(std::vector<GroupRun>& runs) {
+    std::int64_t parts = runs.front().parts();
+    if (parts == 1) return Worker(runs).run(0);
+    std::exception_ptr failure;
+#pragma omp parallel
+    {
+        std::optional<Worker> worker;
+        auto attempt = [&](auto action) {
+            try {
+                action();
+            } catch (...) {
+#pragma omp critical
+                failure = std::current_exception();
+            }
+        };
+        attempt([&] { worker.emplace(runs); });
+#pragma omp for schedule(static)
+        for (std::int64_t part = 0; part < parts; ++part)
+            if (worker) attempt([&] { worker->run(part); });
+    }
+    if (failure) std::rethrow_exception(failure);
+}
+
+} // namespace
+
+void run_series(Tape& tape, const FusionPlan& plan, std::span<const PlanUnit> units, bool recycles) {
+    auto group_of = [&](const PlanUnit& unit) -> const Group& {
+        return plan.groups[static_cast<std::size_t>(unit.group)];
+    };
+    std::optional<Parts> parts;
+    if (units.front().series >= 0) {
+        std::int64_t cost = 0;
+        for (const PlanUnit& unit : units)
+            if (unit.group >= 0) cost += cost_of(group_of(unit));
+        parts = parts_of(plan.series[static_cast<std::size_t>(units.front().series)], threads_for(cost));
+    }
+    try {
+        std::vector<GroupRun> runs;
+        runs.reserve(units.size());
+        for (const PlanUnit& unit : units) {
+            if (unit.group >= 0)
+                runs.emplace_back(tape, group_of(unit), recycles, parts ? &*parts : nullptr);
+            else
+                tape.set_computed(unit.node, compute_node(tape, tape.node(unit.node)));
+            if (recycles && &unit != &units.back())
+                for (NodeId id : unit.dying) tape.set_computed(id, Tensor());
+        }
+        run_parts(runs);
+        for (GroupRun& run : runs) run.join();
+    } catch (...) {
+        for (const PlanUnit& unit : units)
+            for_each_write(plan, unit, [&](NodeId id, const GroupStep*) { tape.set_computed(id, Tensor()); });
+        throw;
+    }
+}
+
+} // namespace cotape
