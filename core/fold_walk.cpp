@@ -31,11 +31,9 @@ bool FoldWalk::folds_within_chunks() const {
     return block_ <= least_chunk || count_ / block_ >= least_blocks;
 }
 
-void FoldWalk::start(double* states, std::int64_t chunks) const {
-    for (std::int64_t chunk = 0; chunk < chunks; ++chunk)
-        for (std::size_t plane = 0; plane < static_cast<std::size_t>(fold_->kernel->planes);
-             ++plane, states += outputs_)
-            std::fill_n(states, outputs_, fold_->kernel->start[plane]);
+void FoldWalk::start(double* state, std::int64_t outputs) const {
+    for (std::size_t plane = 0; plane < static_cast<std::size_t>(fold_->kernel->planes); ++plane, state += outputs)
+        std::fill_n(state, outputs, fold_->kernel->start[plane]);
 }
 
 void FoldWalk::take(const std::byte* elements, std::int64_t begin, std::int64_t count, Dtype dtype,
@@ -65,23 +63,23 @@ void FoldWalk::take(const std::byte* elements, std::int64_t begin, std::int64_t 
     }
 }
 
-void FoldWalk::take_rows(const std::byte* elements, const FoldRows& rows, std::int64_t within, Dtype dtype,
-                         double* state) const {
-    fold_->kernel->take_rows(elements, dtype, rows, state + within, outputs_);
+void FoldWalk::take_rows(const std::byte* elements, const FoldRows& rows, Dtype dtype, double* state) const {
+    fold_->kernel->take_rows(elements, dtype, rows, state, rows.width);
 }
 
 void FoldWalk::join(double* states, std::int64_t chunks) const {
     for (std::int64_t chunk = 1; chunk < chunks; ++chunk)
-        fold_->kernel->join(states, states + chunk * static_cast<std::int64_t>(state_size()), outputs_, outputs_);
+        fold_->kernel->join(states, states + chunk * static_cast<std::int64_t>(state_size(outputs_)), outputs_,
+                            outputs_);
 }
 
 FoldWalk::Outputs FoldWalk::outputs_of(std::int64_t begin, std::int64_t end) const {
-    if (count_ == 0) return all_outputs();
+    if (count_ == 0) return {0, outputs_};
     return {begin / block_ * (outputs_ * block_ / count_), end / block_ * (outputs_ * block_ / count_)};
 }
 
-void FoldWalk::finish(const GroupFold& fold, const double* state, const Outputs& outputs, Dtype dtype,
-                      std::byte* results) const {
+void FoldWalk::finish(const GroupFold& fold, const double* state, std::int64_t stride, const Outputs& outputs,
+                      Dtype dtype, std::byte* results) const {
     auto* finish = &fold == fold_ ? fold.kernel->finish : fold.kernel->finish_within;
     std::array<double, 256> values;
     visit_floating(dtype, [&]<class T>(T) {
@@ -89,7 +87,7 @@ void FoldWalk::finish(const GroupFold& fold, const double* state, const Outputs&
         std::int64_t count = 0;
         for (std::int64_t first = outputs.begin; first < outputs.end; first += count) {
             count = std::min<std::int64_t>(values.size(), outputs.end - first);
-            finish(state + first, values.data(), count, outputs_, reduced_count_);
+            finish(state + first - outputs.begin, values.data(), count, stride, reduced_count_);
             std::transform(values.begin(), values.begin() + count, into + first,
                            [](double value) { return static_cast<T>(value); });
         }

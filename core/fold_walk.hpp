@@ -17,7 +17,11 @@ class FoldWalk {
     FoldWalk(const GroupFold& fold, const Shape& space);
 
     const GroupFold& fold() const { return *fold_; }
-    std::size_t state_size() const { return static_cast<std::size_t>(fold_->kernel->planes * outputs_); }
+    /// How many numbers the state of so many outputs has.
+    std::size_t state_size(std::int64_t outputs) const {
+        return static_cast<std::size_t>(fold_->kernel->planes * outputs);
+    }
+    std::int64_t outputs() const { return outputs_; }
     /// How many consecutive elements at a time go into one output, or into as many neighbours.
     std::int64_t run() const { return axes_[0].extent; }
     /// Whether a run goes into neighbouring outputs, and so does each that follows it in the space into the same ones.
@@ -29,24 +33,23 @@ class FoldWalk {
     /// Whether a group that runs alone folds each output within one chunk: in an order that does not depend on chunks.
     bool folds_within_chunks() const;
 
-    /// Makes the states of `chunks` chunks ready.
-    void start(double* states, std::int64_t chunks) const;
-    /// Takes in `count` elements of the space from row-major position `begin` on.
+    /// Makes the state of so many outputs ready.
+    void start(double* state, std::int64_t outputs) const;
+    /// Takes in `count` elements of the space from row-major position `begin` on, into the state of all outputs.
     void take(const std::byte* elements, std::int64_t begin, std::int64_t count, Dtype dtype, double* state) const;
-    /// Where it folds rows: takes in parts of rows, from position `within` of a run on.
-    void take_rows(const std::byte* elements, const FoldRows& rows, std::int64_t within, Dtype dtype,
-                   double* state) const;
+    /// Where it folds rows: takes in parts of rows, into the state of as many outputs.
+    void take_rows(const std::byte* elements, const FoldRows& rows, Dtype dtype, double* state) const;
 
-    /// Joins the states of all chunks into the first.
+    /// Joins the states of all chunks, each of all outputs, into the first.
     void join(double* states, std::int64_t chunks) const;
     struct Outputs {
         std::int64_t begin, end;
     };
-    Outputs all_outputs() const { return {0, outputs_}; }
     /// The outputs of elements from one position to another, both of them ends of blocks.
     Outputs outputs_of(std::int64_t begin, std::int64_t end) const;
-    /// Writes these elements of the results of `fold`, this one or one that it includes.
-    void finish(const GroupFold& fold, const double* state, const Outputs& outputs, Dtype dtype,
+    /// Writes these elements of the results of `fold`, this one or one that it includes, from a state that begins with
+    /// the first of them and is of `stride` outputs.
+    void finish(const GroupFold& fold, const double* state, std::int64_t stride, const Outputs& outputs, Dtype dtype,
                 std::byte* results) const;
 
   private:

@@ -10,8 +10,10 @@
 namespace cotape {
 namespace {
 
-/// Elements of tiles that folds take in at a time: their state is read and written once for so many rows.
+/// The most elements of tiles, and rows of columns, that folds take in at a time: their state is read and written once
+/// for so many.
 constexpr std::int64_t elements_of_visit = 8 * longest_tile;
+constexpr std::int64_t rows_of_visit = 16;
 constexpr std::int64_t most_chunks = 32;
 /// Rows that each chunk folds at least, lest joining the folds cost as much as folding.
 constexpr std::int64_t least_rows = 64;
@@ -64,14 +66,17 @@ GroupRun::GroupRun(Tape& tape, const Group& group, bool recycles, const Parts* p
     }
     if (by_columns_) tile_ = std::max<std::int64_t>(1, longest_tile / width_) * width_;
     if (!walks_.empty()) visit_ = std::max<std::int64_t>(1, elements_of_visit / tile_);
-    std::size_t doubles = 0;
-    for (const FoldWalk& walk : walks_) doubles += walk.state_size() * static_cast<std::size_t>(states_of(walk));
-    if (doubles > 0) states_ = allocate_buffer(doubles * sizeof(double));
-    double* states = reinterpret_cast<double*>(states_.get());
+    if (by_columns_) visit_ = std::min(visit_, (rows_of_visit * width_ + tile_ - 1) / tile_);
+    if (by_columns_ || walks_.empty()) return;
+    std::size_t bytes = 0;
+    for (const FoldWalk& walk : walks_) bytes += state_bytes(walk, walk.outputs() * states_of(walk));
+    states_ = allocate_buffer(bytes);
+    std::byte* states = states_.get();
     for (const FoldWalk& walk : walks_) {
-        walk.start(states, states_of(walk));
-        state_of_walk_.push_back(states);
-        states += walk.state_size() * static_cast<std::size_t>(states_of(walk));
+        state_of_walk_.push_back(reinterpret_cast<double*>(states));
+        for (std::int64_t chunk = 0; chunk < states_of(walk); ++chunk)
+            walk.start(state_of(state_of_walk_.size() - 1, chunk), walk.outputs());
+        states += state_bytes(walk, walk.outputs() * states_of(walk));
     }
 }
 
@@ -140,28 +145,31 @@ std::size_t GroupRun::slot_bytes(std::size_t slot) const {
 std::size_t GroupRun::scratch_bytes() const {
     std::size_t bytes = readers_.size() * tile_bytes();
     for (std::size_t slot = 0; slot < slots(); ++slot) bytes += slot_bytes(slot);
+    if (by_columns_)
+        for (const FoldWalk& walk : walks_) bytes += state_bytes(walk, width_);
     return bytes;
 }
 
 double* GroupRun::state_of(std::size_t walk, std::int64_t chunk) const {
     std::size_t state = states_of(walks_[walk]) == 1 ? 0 : static_cast<std::size_t>(chunk);
-    return state_of_walk_[walk] + state * walks_[walk].state_size();
+    return state_of_walk_[walk] + state * walks_[walk].state_size(walks_[walk].outputs());
 }
 
-void GroupRun::finish(std::size_t walk, const FoldWalk::Outputs& outputs) {
+void GroupRun::finish(std::size_t walk, const double* state, std::int64_t stride, const FoldWalk::Outputs& outputs) {
     for (std::size_t i = 0; i < group_.folds.size(); ++i) {
         const GroupFold& fold = group_.folds[i];
         const GroupFold& taken = fold.within >= 0 ? group_.folds[static_cast<std::size_t>(fold.within)] : fold;
         if (&walks_[walk].fold() == &taken)
-            walks_[walk].finish(fold, state_of(walk), outputs, tape_.node(fold.node).type.dtype, results_[i]);
+            walks_[walk].finish(fold, state, stride, outputs, tape_.node(fold.node).type.dtype, results_[i]);
     }
 }
 
 void GroupRun::join() {
     for (std::size_t i = 0; i < walks_.size(); ++i) {
+        std::int64_t outputs = walks_[i].outputs();
         if (states_of(walks_[i]) == 1) continue;
         walks_[i].join(state_of(i), states_of(walks_[i]));
-        finish(i, walks_[i].all_outputs());
+        finish(i, state_of(i), outputs, {0, outputs});
     }
 }
 

@@ -56,8 +56,12 @@ class GroupRun {
         return by_columns_ || chunk_ % walk.block() == 0 ? 1 : chunks_;
     }
     double* state_of(std::size_t walk, std::int64_t chunk = 0) const;
-    /// The results of a fold and of those within it, for `outputs`.
-    void finish(std::size_t walk, const FoldWalk::Outputs& outputs);
+    /// The results of a fold and of those within it (see FoldWalk::finish).
+    void finish(std::size_t walk, const double* state, std::int64_t stride, const FoldWalk::Outputs& outputs);
+    /// The bytes of the state of some outputs of a fold.
+    static std::size_t state_bytes(const FoldWalk& walk, std::int64_t outputs) {
+        return (walk.state_size(outputs) * sizeof(double) + 63) / 64 * 64;
+    }
 
     Tape& tape_;
     const Group& group_;
@@ -78,7 +82,7 @@ class GroupRun {
     /// Where the values that steps store go, and the results of folds.
     SmallVector<std::byte*, 8> stored_, results_;
     std::vector<FoldWalk> walks_;
-    /// Of all folds, those of each fold for all chunks.
+    /// Of all folds, those of each fold for all chunks. Columns are folded in scratch.
     std::shared_ptr<std::byte> states_;
     SmallVector<double*, 8> state_of_walk_;
 };

@@ -24,59 +24,59 @@ GroupWorker::GroupWorker(GroupRun& run, std::byte* scratch)
         if (run.is_folded(operand)) kept_.push_back({operand, scratch});
         scratch += run.slot_bytes(slot);
     }
+    for (const FoldWalk& walk : run.walks_) {
+        if (!run.by_columns_) break;
+        states_.push_back(reinterpret_cast<double*>(scratch));
+        scratch += GroupRun::state_bytes(walk, run.width_);
+    }
 }
 
 void GroupWorker::run(std::int64_t part) {
     for (Reading& reading : readings_) reading.reader.expand_into(reading.buffer);
-    std::int64_t begin = 0, end = 0;
-    if (run_.by_columns_) {
-        begin = part * run_.width_;
-        end = std::min(run_.run_, begin + run_.width_);
-        run_columns(begin, end - begin);
-    } else {
-        begin = part * run_.chunk_;
-        end = std::min(run_.count_, begin + run_.chunk_);
-        run_elements(begin, end, part);
-    }
-    for (std::size_t i = 0; i < run_.walks_.size(); ++i) {
-        const FoldWalk& walk = run_.walks_[i];
-        if (run_.states_of(walk) > 1) continue;
-        run_.finish(i, run_.by_columns_ ? FoldWalk::Outputs{begin, end} : walk.outputs_of(begin, end));
-    }
+    if (run_.by_columns_)
+        run_columns(part);
+    else
+        run_elements(part);
 }
 
 /// A few consecutive tiles at a time.
-void GroupWorker::run_elements(std::int64_t begin, std::int64_t end, std::int64_t chunk) {
-    for (std::int64_t next = 0; begin < end; begin = next) {
+void GroupWorker::run_elements(std::int64_t chunk) {
+    std::int64_t first = chunk * run_.chunk_, end = std::min(run_.count_, first + run_.chunk_);
+    for (std::int64_t begin = first, next = 0; begin < end; begin = next) {
         next = std::min(end, begin + run_.visit_ * run_.tile_);
         for (std::int64_t at = begin, count = 0; at < next; at += count) {
             count = std::min(run_.tile_, next - at);
             if (run_.run_ > run_.tile_) count = std::min(count, run_.run_ - at % run_.run_); // stay within a run
             run_tile(at, {1, count, count}, at - begin);
         }
-        for (std::size_t i = 0; i < run_.walks_.size(); ++i) {
-            const FoldWalk& walk = run_.walks_[i];
-            walk.take(folded_[i], begin, next - begin, run_.group_.space.dtype, run_.state_of(i, chunk));
-        }
+        for (std::size_t i = 0; i < run_.walks_.size(); ++i)
+            run_.walks_[i].take(folded_[i], begin, next - begin, run_.group_.space.dtype, run_.state_of(i, chunk));
+    }
+    for (std::size_t i = 0; i < run_.walks_.size(); ++i) {
+        const FoldWalk& walk = run_.walks_[i];
+        FoldWalk::Outputs outputs = walk.outputs_of(first, end);
+        if (run_.states_of(walk) == 1) run_.finish(i, run_.state_of(i) + outputs.begin, walk.outputs(), outputs);
     }
 }
 
-/// All rows of these columns, a few tiles at a time.
-void GroupWorker::run_columns(std::int64_t column, std::int64_t width) {
+/// All rows of the part's columns, a few tiles at a time.
+void GroupWorker::run_columns(std::int64_t part) {
+    std::int64_t column = part * run_.width_, width = std::min(run_.width_, run_.run_ - column);
     for (const Operand& operand : stored_) distances_[operand.index] = run_.run_;
     for (std::size_t operand = run_.first_slot(); operand < operands_.size(); ++operand) distances_[operand] = width;
+    for (std::size_t i = 0; i < states_.size(); ++i) run_.walks_[i].start(states_[i], width);
     std::int64_t rows = run_.count_ / run_.run_, height = run_.tile_ / run_.width_;
     for (std::int64_t row = 0, next = 0; row < rows; row = next) {
         next = std::min(rows, row + height * run_.visit_);
         for (std::int64_t at = row; at < next; at += height)
             run_tile(at * run_.run_ + column, {std::min(height, next - at), width, run_.run_}, (at - row) * width);
-        for (std::size_t i = 0; i < run_.walks_.size(); ++i) {
+        for (std::size_t i = 0; i < states_.size(); ++i) {
             const FoldWalk& walk = run_.walks_[i];
             std::int64_t distance = distances_[static_cast<std::size_t>(walk.fold().operand)];
-            walk.take_rows(folded_[i], {next - row, width, distance}, column, run_.group_.space.dtype,
-                           run_.state_of(i));
+            walk.take_rows(folded_[i], {next - row, width, distance}, run_.group_.space.dtype, states_[i]);
         }
     }
+    for (std::size_t i = 0; i < states_.size(); ++i) run_.finish(i, states_[i], width, {column, column + width});
 }
 
 void GroupWorker::run_tile(std::int64_t begin, const FoldRows& rows, std::int64_t within) {

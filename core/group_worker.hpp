@@ -17,8 +17,8 @@ class GroupWorker {
     void run(std::int64_t part);
 
   private:
-    void run_elements(std::int64_t begin, std::int64_t end, std::int64_t chunk);
-    void run_columns(std::int64_t column, std::int64_t width);
+    void run_elements(std::int64_t chunk);
+    void run_columns(std::int64_t part);
     /// Runs all steps for a tile of rows that begins at `begin` of the space, and at `within` of what is visited.
     void run_tile(std::int64_t begin, const FoldRows& rows, std::int64_t within);
 
@@ -43,6 +43,8 @@ class GroupWorker {
     std::vector<Reading> readings_;
     /// Where the operand of each fold begins in what is visited.
     SmallVector<const std::byte*, 8> folded_;
+    /// Of folds of columns, those of the part that runs.
+    SmallVector<double*, 8> states_;
 };
 
 } // namespace cotape
