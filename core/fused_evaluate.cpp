@@ -102,11 +102,14 @@ void evaluate_fused(const Evaluation& evaluation) {
     Tape& tape = evaluation.tape;
     bool recycles = evaluation.keep == Keep::requested;
     std::shared_ptr<const FusionPlan> plan = plan_for(evaluation);
+    ResultMemory memory(tape, plan->placements);
     for (std::span<const PlanUnit> left = plan->units, units; !left.empty(); left = left.subspan(units.size())) {
         units = left.first(units_together(left));
         const PlanUnit& last = units.back();
         if (last.group >= 0)
-            run_series(tape, *plan, units, recycles);
+            run_series(tape, *plan, units, memory, recycles);
+        else if (tape.node(last.node).op->placement)
+            tape.set_computed(last.node, memory.complete(last.node));
         else
             tape.set_computed(last.node, compute_node(tape, tape.node(last.node)));
         if (recycles)

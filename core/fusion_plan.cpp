@@ -29,7 +29,7 @@ class Planner {
                 for (NodeId input : node(id).inputs) of(input).seen_through = false;
         }
         for (NodeId id : requested)
-            if (id <= needed_.back()) of(id).stored = true, of(id).seen_through = false;
+            if (id <= needed_.back()) of(id).requested = of(id).stored = true, of(id).seen_through = false;
         for (NodeId id : parts_of_long_sums(tape, needed)) of(id).stored = true;
     }
 
@@ -40,6 +40,7 @@ class Planner {
         assign_stages();
         sink_to_first_readers();
         find_values_to_store();
+        plan_.placements = find_placements(tape_, needed_, [&](NodeId id) { return writing_of(id); });
         gather_roots();
         for (std::size_t group = 0; group < plan_.groups.size(); ++group) find_steps_of(group);
         order_units();
@@ -50,6 +51,7 @@ class Planner {
     /// What the planner knows of a node.
     struct Facts {
         bool needed = false;
+        bool requested = false;
         /// Can be a step of a group.
         bool elementwise = false;
         /// Its value is put into memory: always so but for elementwise nodes that only their own group reads.
@@ -212,6 +214,13 @@ class Planner {
         }
     }
 
+    /// What is asked for has memory of its own, lest it keep that of others.
+    Writing writing_of(NodeId id) {
+        if (!is_needed(id) || of(id).requested) return Writing::elsewhere;
+        if (is_elementwise(id)) return of(id).stored ? Writing::in_rows : Writing::elsewhere;
+        return node(id).op->placement ? Writing::in_one_piece : Writing::elsewhere;
+    }
+
     /// Groups begin as the stored values and the folds of one stage and space.
     void gather_roots() {
         std::unordered_map<std::uint64_t, std::vector<std::int32_t>> groups_of_key;
@@ -247,6 +256,11 @@ class Planner {
                            (!of(id).stored || of(id).group == static_cast<std::int32_t>(index));
                 },
             .is_stored = [&](NodeId id) { return is_needed(id) && of(id).stored; },
+            .is_in_rows =
+                [&](NodeId id) {
+                    auto placed = plan_.placements.find(id);
+                    return placed != plan_.placements.end() && !placed->second.in_one_piece;
+                },
             .is_seen_through = [&](NodeId id) { return is_needed(id) && of(id).seen_through; },
         };
         find_steps(group, tape_, roots_[index], choices);

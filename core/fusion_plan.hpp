@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <cotape/core/op.hpp>
+#include <cotape/core/placement.hpp>
 
 namespace cotape {
 
@@ -37,8 +38,10 @@ struct GroupStep {
     RowKernel row_kernel;
     SmallVector<OperandIndex, 4> operands;
     OperandIndex result;
-    /// Where the result is stored; -1 for nowhere: then it lives in scratch.
+    /// What the result is stored as; -1 for nothing: then it lives in scratch.
     NodeId store = -1;
+    /// Whether it is stored in rows, by a copy from scratch: see the plan's placements.
+    bool in_rows = false;
     /// The load that the stored value may be written over; -1 for none.
     OperandIndex overwrites = -1;
 };
@@ -96,6 +99,8 @@ struct FusionPlan {
     std::vector<Group> groups;
     std::vector<PlanUnit> units;
     std::vector<Series> series;
+    /// What is written into the memory of a value that is put together from it.
+    Placements placements;
 };
 
 /// Plans the computation of `needed`, in recording order, for the sake of `requested`. Every node gets a stage: an

@@ -1,6 +1,7 @@
 #include <cotape/core/group_run.hpp>
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 
 #include <omp.h>
@@ -30,9 +31,9 @@ std::int64_t threads_for(std::int64_t cost) {
     return std::clamp<std::int64_t>(cost / least_work, 1, omp_get_max_threads());
 }
 
-GroupRun::GroupRun(Tape& tape, const Group& group, bool recycles, const Parts* parts)
-    : tape_(tape), group_(group), element_size_(size_of(group.space.dtype)), count_(element_count(group.space.shape)),
-      recycles_(recycles) {
+GroupRun::GroupRun(Tape& tape, const Group& group, ResultMemory& memory, bool recycles, const Parts* parts)
+    : tape_(tape), group_(group), memory_(memory), element_size_(size_of(group.space.dtype)),
+      count_(element_count(group.space.shape)), recycles_(recycles) {
     std::int64_t run = count_;
     for (const GroupFold& fold : group.folds) {
         if (fold.within >= 0) continue;
@@ -46,7 +47,10 @@ GroupRun::GroupRun(Tape& tape, const Group& group, bool recycles, const Parts* p
         run = std::min(run, readers_.back().run());
     }
     for (const GroupStep& step : group.steps)
-        if (step.store >= 0) stored_.push_back(room_for(step.store, step.overwrites));
+        if (step.in_rows)
+            rows_.push_back(rows_of(step.store));
+        else if (step.store >= 0)
+            stored_.push_back(room_for(step.store, step.overwrites));
     for (const GroupFold& fold : group.folds) results_.push_back(room_for(fold.node));
     run_ = std::max<std::int64_t>(1, run);
     if (std::ranges::any_of(group.steps, [](const GroupStep& step) { return !step.kernel; }))
@@ -81,7 +85,6 @@ GroupRun::GroupRun(Tape& tape, const Group& group, bool recycles, const Parts* p
 }
 
 std::byte* GroupRun::room_for(NodeId node, OperandIndex overwrites) {
-    const Type& type = tape_.node(node).type;
     auto put = [&](MutableTensor result) {
         std::byte* bytes = result.bytes();
         tape_.set_computed(node, std::move(result).freeze());
@@ -92,10 +95,26 @@ std::byte* GroupRun::room_for(NodeId node, OperandIndex overwrites) {
         if (tape_.computed(load.node).is_held_by(load.of_state ? 2 : 1)) {
             Tensor old = tape_.computed(load.node);
             tape_.set_computed(load.node, Tensor()); // lest a failure leave half of it overwritten
-            return put(MutableTensor(type, std::move(old)));
+            return put(MutableTensor(tape_.node(node).type, std::move(old)));
         }
     }
-    return put(MutableTensor(type));
+    return put(memory_.of(node));
+}
+
+GroupRun::Rows GroupRun::rows_of(NodeId node) const {
+    const Placement& placed = *memory_.placement(node);
+    return {memory_.rows_of(node, placed), placed.width, placed.distance};
+}
+
+void GroupRun::Rows::put(const std::byte* elements, std::int64_t begin, std::int64_t count,
+                         std::size_t element_size) const {
+    std::int64_t row = begin / width, within = begin % width;
+    for (std::int64_t length = 0; count > 0; count -= length, ++row, within = 0) {
+        length = std::min(count, width - within);
+        std::size_t bytes = static_cast<std::size_t>(length) * element_size;
+        std::memcpy(first + static_cast<std::size_t>(row * distance + within) * element_size, elements, bytes);
+        elements += bytes;
+    }
 }
 
 /// Without folds there are as many chunks as threads that pay. Otherwise each output is folded within one chunk where

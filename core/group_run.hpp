@@ -29,7 +29,7 @@ class GroupRun {
     /// In a series, the parts are those of all its groups. Alone, where elements of one output are in several parts,
     /// these are of a size that depends on the space alone; each folds on its own, and the folds are joined in order:
     /// results have the same bits for every number of threads.
-    GroupRun(Tape& tape, const Group& group, bool recycles, const Parts* parts = nullptr);
+    GroupRun(Tape& tape, const Group& group, ResultMemory& memory, bool recycles, const Parts* parts = nullptr);
 
     std::int64_t parts() const { return chunks_; }
     /// What a worker needs for its tiles.
@@ -41,6 +41,16 @@ class GroupRun {
     friend class GroupWorker;
 
     void cut_into_chunks();
+    /// Where a value goes that is stored in rows.
+    struct Rows {
+        std::byte* first;
+        std::int64_t width;
+        std::int64_t distance;
+
+        /// Copies `count` elements that begin at position `begin` of the value.
+        void put(const std::byte* elements, std::int64_t begin, std::int64_t count, std::size_t element_size) const;
+    };
+    Rows rows_of(NodeId node) const;
     /// Memory for a result: that of the load that it may overwrite, where only those known of hold it.
     std::byte* room_for(NodeId node, OperandIndex overwrites = -1);
 
@@ -65,6 +75,7 @@ class GroupRun {
 
     Tape& tape_;
     const Group& group_;
+    ResultMemory& memory_;
     std::size_t element_size_;
     /// The space, the tiles and chunks it is cut into, and the longest stretch that all loads and folds take as one.
     std::int64_t count_, tile_ = 1, chunk_ = 1, chunks_ = 1, run_ = 1;
@@ -81,6 +92,7 @@ class GroupRun {
     std::vector<BroadcastReader> readers_;
     /// Where the values that steps store go, and the results of folds.
     SmallVector<std::byte*, 8> stored_, results_;
+    std::vector<Rows> rows_;
     std::vector<FoldWalk> walks_;
     /// Of all folds, those of each fold for all chunks. Columns are folded in scratch.
     std::shared_ptr<std::byte> states_;

@@ -130,8 +130,9 @@ class Builder {
         for (NodeId fold : folds_) last_reader[node(fold).inputs[0]] = steps_.size(); // folds run after all steps
         std::vector<OperandIndex> free;
         OperandIndex next_store = static_cast<OperandIndex>(group_.loads.size());
-        group_.stores = static_cast<std::int32_t>(
-            std::ranges::count_if(steps_, [&](const Step& step) { return choices_.is_stored(step.node); }));
+        group_.stores = static_cast<std::int32_t>(std::ranges::count_if(steps_, [&](const Step& step) {
+            return choices_.is_stored(step.node) && !choices_.is_in_rows(step.node);
+        }));
         OperandIndex first_slot = next_store + group_.stores;
         for (std::size_t i = 0; i < steps_.size(); ++i) {
             const auto& [id, operands, links] = steps_[i];
@@ -139,8 +140,8 @@ class Builder {
                                                       : tile_kernel(node(id)),
                            .row_kernel = row_kernel(node(id)), .operands = {}, .result = 0};
             for (NodeId operand : operands) step.operands.push_back(index_[operand]);
-            if (choices_.is_stored(id)) {
-                step.store = id;
+            if (choices_.is_stored(id)) step.store = id, step.in_rows = choices_.is_in_rows(id);
+            if (step.store >= 0 && !step.in_rows) {
                 step.result = next_store++;
             } else {
                 if (free.empty()) free.push_back(first_slot + group_.slots++);
@@ -148,6 +149,7 @@ class Builder {
                 free.pop_back();
             }
             index_[id] = step.result;
+            if (step.in_rows) free.push_back(step.result); // nobody else reads it
             group_.steps.push_back(step);
             for (std::size_t k = 0; k < operands.size(); ++k) {
                 bool repeated = std::find(operands.begin(), operands.begin() + k, operands[k]) != operands.begin() + k;

@@ -14,6 +14,8 @@ struct GroupChoices {
     std::function<bool(NodeId)> is_step;
     /// Put into memory, where it is computed.
     std::function<bool(NodeId)> is_stored;
+    /// Stored, but in rows apart.
+    std::function<bool(NodeId)> is_in_rows;
     /// Not in memory itself: its input is, and is read in its place.
     std::function<bool(NodeId)> is_seen_through;
 };

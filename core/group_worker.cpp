@@ -93,6 +93,7 @@ void GroupWorker::run_tile(std::int64_t begin, const FoldRows& rows, std::int64_
     const void* inputs[most_step_operands];
     std::int64_t distances[most_step_operands + 1];
     Tile tile{static_cast<std::size_t>(rows.count), static_cast<std::size_t>(rows.width), distances};
+    auto rows_to_put = run_.rows_.begin();
     for (const GroupStep& step : group.steps) {
         std::size_t count = step.operands.size(), result = static_cast<std::size_t>(step.result);
         for (std::size_t i = 0; i < count; ++i) {
@@ -100,14 +101,18 @@ void GroupWorker::run_tile(std::int64_t begin, const FoldRows& rows, std::int64_
             distances[i] = distances_[static_cast<std::size_t>(step.operands[i])];
         }
         distances[count] = distances_[result];
-        if (step.kernel) {
-            step.kernel(inputs, operands_[result], tile);
-            continue;
-        }
         std::size_t extent = static_cast<std::size_t>(run_.extent_);
+        if (step.kernel)
+            step.kernel(inputs, operands_[result], tile);
+        else
+            for (std::int64_t row = 0; row < rows.count; ++row)
+                step.row_kernel(static_cast<const std::byte*>(inputs[0]) + row * distances[0] * element_size,
+                                operands_[result] + row * distances[1] * element_size, tile.columns / extent, extent);
+        if (!step.in_rows) continue;
         for (std::int64_t row = 0; row < rows.count; ++row)
-            step.row_kernel(static_cast<const std::byte*>(inputs[0]) + row * distances[0] * element_size,
-                            operands_[result] + row * distances[1] * element_size, tile.columns / extent, extent);
+            rows_to_put->put(operands_[result] + row * distances[count] * element_size, begin + row * rows.distance,
+                             rows.width, run_.element_size_);
+        ++rows_to_put;
     }
     if (within == 0)
         for (std::size_t i = 0; i < folded_.size(); ++i)

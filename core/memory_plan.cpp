@@ -65,11 +65,33 @@ class Walk {
         for (NodeId id : overwritten) hold(id);
     }
 
-    /// A new buffer, for the value of `id`.
+    /// A buffer for the value of `id`: a new one, or that of the value it is placed in.
     void hold(NodeId id) {
+        if (buffer_of_.contains(id)) return;
+        if (auto placed = plan_.placements.find(id); placed != plan_.placements.end()) {
+            hold(placed->second.whole);
+            share(id, placed->second.whole);
+            return;
+        }
         buffer_of_[id] = id;
         values_in_[id] = 1;
         held_ += bytes_of(tape_.node(id).type);
+    }
+
+    void share(NodeId id, NodeId other) { ++values_in_[buffer_of_[id] = buffer_of_[other]]; }
+
+    /// Whether it lies in its input's memory, and nothing is copied.
+    bool is_view(const Node& node) const {
+        if (node.op->kind == OpKind::view) return true;
+        if (!node.op->view) return false;
+        const Type* types[] = {&tape_.node(node.inputs[0]).type};
+        return is_dense(node.op->view({*node.op, node.attributes, types}), node.type.shape);
+    }
+
+    /// Whether what `reader` puts together from others has been written there already.
+    bool is_placed(NodeId id, const PlanUnit& reader) const {
+        auto placed = plan_.placements.find(id);
+        return placed != plan_.placements.end() && reader.group < 0 && placed->second.whole == reader.node;
     }
 
     /// Lets the value of `id` go, and its buffer, where no other lies in it.
@@ -107,9 +129,11 @@ class Walk {
     MemoryPlan::Step step_of(const PlanUnit& unit) {
         MemoryPlan::Step step{};
         std::set<NodeId> read;
-        bool is_view = unit.group < 0 && tape_.node(unit.node).op->kind == OpKind::view;
+        bool shares = unit.group < 0 && is_view(tape_.node(unit.node));
+        std::size_t placed = 0;
         for_each_read(plan_, unit, tape_, [&](NodeId id) {
-            if (!is_view && read.insert(id).second) step.read += bytes_of(tape_.node(id).type);
+            if (shares || !read.insert(id).second) return;
+            (is_placed(id, unit) ? placed : step.read) += bytes_of(tape_.node(id).type);
         });
         std::size_t count = 0;
         for_each_write(plan_, unit, [&](NodeId id, const GroupStep* stored) {
@@ -118,11 +142,8 @@ class Walk {
                 step.writes = node.op->name;
                 step.place = place_of(tape_, node);
             }
-            if (node.op->kind == OpKind::view) {
-                ++values_in_[buffer_of_[id] = buffer_of_[node.inputs[0]]];
-                return;
-            }
-            step.written += bytes_of(node.type);
+            if (shares) return share(id, node.inputs[0]);
+            step.written += bytes_of(node.type) - std::min(placed, bytes_of(node.type));
             if (recycles_ && stored && stored->overwrites >= 0) {
                 NodeId old = plan_.groups[static_cast<std::size_t>(unit.group)]
                                  .loads[static_cast<std::size_t>(stored->overwrites)].node;

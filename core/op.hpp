@@ -72,13 +72,6 @@ using RowKernel = void (*)(const void* input, void* output, std::size_t rows, st
 /// Ops that an evaluator may run several of in one loop.
 enum class Arithmetic : std::uint8_t { none, add, subtract, multiply };
 
-/// Where the elements of a tensor are in the memory of another: the first, and how far apart neighbours along each axis
-/// are, in elements.
-struct View {
-    std::int64_t offset = 0;
-    Shape strides;
-};
-
 /// `count` rows of `width` consecutive elements, `distance` elements from the start of one to the start of the next.
 struct FoldRows {
     std::int64_t count;
@@ -139,6 +132,8 @@ struct Op {
     Arithmetic arithmetic = Arithmetic::none;
     /// For ops of one input that only choose among its elements: where these are.
     std::function<View(const Call&)> view = nullptr;
+    /// For ops that put the elements of their inputs side by side: where those of each are in the output.
+    std::function<std::vector<View>(const Call&)> placement = nullptr;
     /// For reductions that can be fused with what comes before them: how; the attribute "axes" says over which axes.
     const FoldKernel* fold = nullptr;
 

@@ -72,7 +72,8 @@ void run_parts(std::vector<GroupRun>& runs) {
 
 } // namespace
 
-void run_series(Tape& tape, const FusionPlan& plan, std::span<const PlanUnit> units, bool recycles) {
+void run_series(Tape& tape, const FusionPlan& plan, std::span<const PlanUnit> units, ResultMemory& memory,
+                bool recycles) {
     auto group_of = [&](const PlanUnit& unit) -> const Group& {
         return plan.groups[static_cast<std::size_t>(unit.group)];
     };
@@ -88,7 +89,7 @@ void run_series(Tape& tape, const FusionPlan& plan, std::span<const PlanUnit> un
         runs.reserve(units.size());
         for (const PlanUnit& unit : units) {
             if (unit.group >= 0)
-                runs.emplace_back(tape, group_of(unit), recycles, parts ? &*parts : nullptr);
+                runs.emplace_back(tape, group_of(unit), memory, recycles, parts ? &*parts : nullptr);
             else
                 tape.set_computed(unit.node, compute_node(tape, tape.node(unit.node)));
             if (recycles && &unit != &units.back())

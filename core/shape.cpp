@@ -52,6 +52,13 @@ std::int64_t checked_element_count(const Shape& shape, const std::string& operat
     return zero ? 0 : count;
 }
 
+bool is_dense(const View& view, const Shape& shape) {
+    std::int64_t distance = 1;
+    for (std::size_t axis = shape.size(); axis-- > 0; distance *= shape[axis])
+        if (shape[axis] != 1 && view.strides[axis] != distance) return false;
+    return true;
+}
+
 void require_representable(double number, Dtype dtype, const std::string& operation) {
     bool whole = std::trunc(number) == number && std::abs(number) < 0x1p63;
     if (dtype == Dtype::int64 && !whole)

@@ -46,6 +46,16 @@ std::int64_t element_count(const Shape& shape);
 /// How far apart neighbours along each axis of a tensor are, in elements.
 Shape dense_strides(const Shape& shape);
 
+/// Where the elements of a tensor are in the memory of another: the first, and how far apart neighbours along each axis
+/// are, in elements.
+struct View {
+    std::int64_t offset = 0;
+    Shape strides;
+};
+
+/// Whether the elements of a tensor of `shape` are side by side there, in row-major order.
+bool is_dense(const View& view, const Shape& shape);
+
 /// As element_count, of a shape that nobody has checked yet. Throws ShapeError, naming `operation`, for a negative
 /// extent or more elements than can be addressed.
 std::int64_t checked_element_count(const Shape& shape, const std::string& operation);

@@ -6,15 +6,11 @@
 
 #include <cotape/core/dispatch.hpp>
 #include <cotape/core/error.hpp>
+#include <cotape/core/strided_copy.hpp>
 #include <cotape/core/tape.hpp>
-#include <cotape/ops/strided_copy.hpp>
 
 namespace cotape {
 namespace {
-
-std::byte* at_offset(std::byte* first, std::int64_t elements, Dtype dtype) {
-    return first + elements * static_cast<std::int64_t>(size_of(dtype));
-}
 
 const Op reshape_op{
     .name = "reshape",
@@ -56,14 +52,6 @@ const Op permute_op{
 /// `x` placed at `begin`, `begin + step`, ... along `axis` of a tensor that holds `value` elsewhere.
 Var embed(Operand x, std::int64_t axis, std::int64_t begin, std::int64_t step, std::int64_t extent, double value);
 
-/// Whether a block of these extents lies in one piece within a tensor of shape `whole`: of the axes before the first
-/// that it takes in part, it has one element each.
-bool is_one_piece(const Shape& block, const Shape& whole) {
-    std::size_t axis = block.size();
-    while (axis > 0 && block[axis - 1] == whole[axis - 1]) --axis;
-    return axis == 0 || std::all_of(block.begin(), block.begin() + axis - 1, [](std::int64_t n) { return n == 1; });
-}
-
 View slice_view(const Call& call) {
     std::size_t axis = static_cast<std::size_t>(call.attributes.integer("axis"));
     Shape strides = dense_strides(call.shape(0));
@@ -85,8 +73,7 @@ const Op slice_op{
     .kernel =
         [](const Call& call, const Type& output, std::span<const Tensor> inputs) {
             View view = slice_view(call);
-            if (call.attributes.integer("step") == 1 && is_one_piece(output.shape, call.shape(0)))
-                return inputs[0].part(view.offset, output.shape);
+            if (is_dense(view, output.shape)) return inputs[0].part(view.offset, output.shape);
             MutableTensor result(output);
             const std::byte* first =
                 inputs[0].bytes_begin() + view.offset * static_cast<std::int64_t>(size_of(output.dtype));
@@ -148,8 +135,7 @@ const Op embed_op{
             Shape strides = dense_strides(output.shape);
             std::int64_t offset = call.attributes.integer("begin") * strides[axis];
             strides[axis] *= call.attributes.integer("step");
-            copy_strided(inputs[0].shape(), {inputs[0].bytes_begin(), dense_strides(inputs[0].shape())},
-                         {at_offset(result.bytes(), offset, output.dtype), strides}, size_of(output.dtype));
+            copy_into(result, inputs[0], {offset, strides});
             return std::move(result).freeze();
         },
     .derivative =
@@ -165,6 +151,18 @@ const Op embed_op{
 Var embed(Operand x, std::int64_t axis, std::int64_t begin, std::int64_t step, std::int64_t extent, double value) {
     return record(embed_op, {x},
                   {{"axis", axis}, {"begin", begin}, {"step", step}, {"extent", extent}, {"value", value}});
+}
+
+std::vector<View> places_in_concatenation(const Call& call) {
+    std::size_t axis = static_cast<std::size_t>(call.attributes.integer("axis"));
+    Shape whole = call.op.type(call).shape, strides = dense_strides(whole);
+    std::vector<View> places;
+    std::int64_t offset = 0;
+    for (const Type* input : call.inputs) {
+        places.push_back({offset, strides});
+        offset += input->shape[axis] * strides[axis];
+    }
+    return places;
 }
 
 const Op concatenate_op{
@@ -190,14 +188,8 @@ const Op concatenate_op{
     .kernel =
         [](const Call& call, const Type& output, std::span<const Tensor> inputs) {
             MutableTensor result(output);
-            Shape strides = dense_strides(output.shape);
-            std::size_t axis = static_cast<std::size_t>(call.attributes.integer("axis"));
-            std::int64_t offset = 0;
-            for (const Tensor& input : inputs) {
-                copy_strided(input.shape(), {input.bytes_begin(), dense_strides(input.shape())},
-                             {at_offset(result.bytes(), offset, output.dtype), strides}, size_of(output.dtype));
-                offset += input.shape()[axis] * strides[axis];
-            }
+            std::vector<View> places = places_in_concatenation(call);
+            for (std::size_t i = 0; i < inputs.size(); ++i) copy_into(result, inputs[i], places[i]);
             return std::move(result).freeze();
         },
     .derivative =
@@ -207,6 +199,7 @@ const Op concatenate_op{
             for (std::size_t i = 0; i < rule.input; ++i) begin += extent(i);
             return slice(rule.g, axis, begin, begin + extent(rule.input));
         },
+    .placement = places_in_concatenation,
 };
 
 } // namespace

@@ -24,8 +24,10 @@ PRIVATE_HEADERS = {
     'core/group_steps.hpp',
     'core/group_worker.hpp',
     'core/long_sums.hpp',
+    'core/placement.hpp',
     'core/series_plan.hpp',
     'core/series_run.hpp',
+    'core/strided_copy.hpp',
     'data/digit_strokes.hpp',
     'nn/along_channels.hpp',
     'nn/audit_diagnosis.hpp',
@@ -49,7 +51,6 @@ PRIVATE_HEADERS = {
     'ops/reduction_kernel.hpp',
     'ops/sliding_axis.hpp',
     'ops/slope_comparison.hpp',
-    'ops/strided_copy.hpp',
     'ops/vector_math.hpp',
 }
 # The one public header that includes a library other than the standard one; hence not part of cotape.hpp.

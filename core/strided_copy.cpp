@@ -1,4 +1,4 @@
-#include <cotape/ops/strided_copy.hpp>
+#include <cotape/core/strided_copy.hpp>
 
 #include <algorithm>
 
@@ -63,6 +63,12 @@ void copy_strided(const Shape& extents, Strided<const std::byte> from, Strided<s
         copy_block<std::uint32_t>(merged, merged_from, merged_to);
     else
         copy_block<std::uint64_t>(merged, merged_from, merged_to);
+}
+
+void copy_into(MutableTensor& whole, const Tensor& from, const View& view) {
+    std::size_t size = size_of(from.dtype());
+    copy_strided(from.shape(), {from.bytes_begin(), dense_strides(from.shape())},
+                 {whole.bytes() + view.offset * static_cast<std::int64_t>(size), view.strides}, size);
 }
 
 } // namespace cotape

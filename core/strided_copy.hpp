@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-#include <cotape/core/shape.hpp>
+#include <cotape/core/tensor.hpp>
 
 namespace cotape {
 
@@ -15,5 +15,8 @@ struct Strided {
 
 /// Copies a block of `extents` elements of `element_size` (4 or 8) bytes from one strided layout to another.
 void copy_strided(const Shape& extents, Strided<const std::byte> from, Strided<std::byte> to, std::size_t element_size);
+
+/// Copies `from` to where `view` says in `whole`, a tensor of the same element type.
+void copy_into(MutableTensor& whole, const Tensor& from, const View& view);
 
 } // namespace cotape

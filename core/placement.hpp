@@ -1,0 +1,58 @@
+#pragma once
+
+#include <functional>
+#include <span>
+#include <unordered_map>
+
+#include <cotape/core/node.hpp>
+#include <cotape/core/tensor.hpp>
+
+namespace cotape {
+
+class Tape;
+
+/// Where a value is written: into the memory of `whole`, which is put together from it and others (Op::placement). Its
+/// elements are rows there, of `width` elements, `distance` apart; in one piece, they are one row.
+struct Placement {
+    NodeId whole;
+    std::int64_t offset;
+    std::int64_t width;
+    std::int64_t distance;
+    bool in_one_piece;
+};
+
+/// What is written in its place, by its node.
+using Placements = std::unordered_map<NodeId, Placement>;
+
+/// How a value may be written, as far as its own computation is concerned.
+enum class Writing { elsewhere, in_one_piece, in_rows };
+
+/// Finds which of the `needed` nodes are written where those that they are parts of will be, so that nobody has to copy
+/// them. Those that somebody else reads as well are placed in one piece only.
+Placements find_placements(const Tape& tape, std::span<const NodeId> needed,
+                           const std::function<Writing(NodeId)>& writing);
+
+/// The memory that values of one evaluation are written to.
+class ResultMemory {
+  public:
+    ResultMemory(const Tape& tape, const Placements& placements) : tape_(tape), placements_(placements) {}
+
+    /// Where the value of a node, in one piece, is to be written.
+    MutableTensor of(NodeId id);
+    /// Where a value that is placed in rows has its first element.
+    std::byte* rows_of(NodeId id, const Placement& placement);
+    const Placement* placement(NodeId id) const;
+
+    /// The value of a node that is put together from others, those that have not been written there now copied.
+    Tensor complete(NodeId id);
+
+  private:
+    /// What is unfinished lies here, never on the tape.
+    Tensor& memory_of_whole(NodeId id);
+
+    const Tape& tape_;
+    const Placements& placements_;
+    std::unordered_map<NodeId, Tensor> unfinished_;
+};
+
+} // namespace cotape

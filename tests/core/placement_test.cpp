@@ -1,0 +1,140 @@
+#include <cotape/core/placement.hpp>
+
+#include <cstring>
+#include <stdexcept>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include <cotape/core/buffer_pool.hpp>
+#include <cotape/core/error.hpp>
+#include <cotape/core/evaluate.hpp>
+#include <cotape/core/memory_plan.hpp>
+#include <cotape/core/tape.hpp>
+#include <cotape/ops/activations.hpp>
+#include <cotape/ops/arithmetic.hpp>
+#include <cotape/ops/exponential.hpp>
+#include <cotape/ops/matmul.hpp>
+#include <cotape/ops/reductions.hpp>
+#include <cotape/ops/shaping.hpp>
+
+using namespace cotape;
+
+namespace {
+
+constexpr std::int64_t rows = 96, columns = 80;
+constexpr std::size_t matrix = rows * columns * sizeof(float);
+
+Tensor scattered(const Shape& shape) {
+    return Tensor::make<float>(shape, [](std::span<float> elements) {
+        for (std::size_t i = 0; i < elements.size(); ++i)
+            elements[i] = static_cast<float>(i * 7919 % 1009) / 1009 - 0.5f;
+    });
+}
+
+/// Records values of x, a matrix, with both evaluators, and checks that they have the same bits.
+template <class Values>
+void check_values(Values values) {
+    std::vector<Tensor> reference;
+    for (Evaluator evaluator : {Evaluator::plain, Evaluator::fused})
+        for (Keep keep : {Keep::requested, Keep::all}) {
+            Tape tape({.evaluator = evaluator});
+            std::vector<Var> results = values(tape.variable(scattered({rows, columns})));
+            evaluate(results, keep);
+            for (std::size_t i = 0; i < results.size(); ++i) {
+                if (reference.size() == i) reference.push_back(results[i].value());
+                CHECK(results[i].value().type() == reference[i].type());
+                CHECK(std::memcmp(results[i].value().bytes_begin(), reference[i].bytes_begin(),
+                                  reference[i].bytes()) == 0);
+            }
+        }
+}
+
+/// What the step that puts together `whole` reads and writes.
+MemoryPlan::Step step_of(const Tape& tape, const std::string& op) {
+    MemoryPlan plan = tape.memory_plan();
+    MemoryPlan::Step found{};
+    for (const MemoryPlan::Step& step : plan.steps)
+        if (step.writes == op) found = step;
+    CHECK(found.writes == op);
+    return found;
+}
+
+const Op failing_op{
+    .name = "failing",
+    .type = [](const Call& call) { return call.type(0); },
+    .kernel = [](const Call&, const Type&, std::span<const Tensor>) -> Tensor { throw std::runtime_error("it fails"); },
+};
+
+} // namespace
+
+TEST_SUITE("core") {
+    TEST_CASE("what is put together has the bits of copied parts, along every axis and in every mixture") {
+        for (std::int64_t axis : {0, 1}) {
+            CAPTURE(axis);
+            check_values([&](Var x) { return std::vector<Var>{concatenate({exp(x), tanh(x), x * 2}, axis)}; });
+            check_values([&](Var x) { // parts that others read, or that are asked for
+                Var a = exp(x), b = tanh(x), c = a * b;
+                return std::vector<Var>{concatenate({a, b, c}, axis), sum(a, {axis}), matmul(c, transpose(b)), b};
+            });
+            check_values([&](Var x) { // the same part twice, in two wholes, constants between
+                Var a = exp(x), b = tanh(x), ones = x.tape().full({rows, columns}, 1, Dtype::float32);
+                return std::vector<Var>{concatenate({a, a}, axis), concatenate({a, ones, b}, axis),
+                                        concatenate({b, a}, axis)};
+            });
+            check_values([&](Var x) { // a whole within a whole, and slices of it
+                Var inner = concatenate({exp(x), tanh(x)}, 1 - axis);
+                Var outer = concatenate({inner, inner * 2}, axis);
+                return std::vector<Var>{exp(slice(outer, axis, 3, 50)), sum(outer, {1 - axis})};
+            });
+            check_values([&](Var x) { // nothing, and a row of a part
+                Var none = exp(slice(x, axis, 0, 0)), row = exp(slice(x, axis, 5, 6));
+                return std::vector<Var>{concatenate({none, tanh(x), row}, axis)};
+            });
+        }
+        check_values([](Var x) { // along a middle axis of a longer tensor
+            Var cube = reshape(x, {4, 24, columns});
+            return std::vector<Var>{concatenate({exp(cube), tanh(slice(cube, 1, 2, 7)), cube}, 1)};
+        });
+    }
+
+    TEST_CASE("parts are written where they are to be, and not copied") {
+        for (std::int64_t axis : {0, 1}) {
+            Tape tape({.evaluator = Evaluator::fused});
+            Var x = tape.variable(scattered({rows, columns})), whole = concatenate({exp(x), tanh(x), x}, axis);
+            evaluate({&whole, 1}, Keep::requested);
+            MemoryPlan::Step step = step_of(tape, "concatenate");
+            CHECK(step.read == matrix); // x alone
+            CHECK(step.written == matrix);
+            MemoryPlan plan = tape.memory_plan();
+            CHECK(plan.peak_bytes - plan.bytes_before == 3 * matrix);
+        }
+    }
+
+    TEST_CASE("a part that is asked for does not keep the whole in memory") {
+        Tape tape({.evaluator = Evaluator::fused});
+        Var x = tape.variable(scattered({rows, columns})), a = exp(x), b = tanh(x);
+        std::vector<Var> results{a, matmul(concatenate({a, b}, 0), transpose(x))};
+        evaluate(results, Keep::requested);
+        CHECK(a.value().is_held_by(1 + 1)); // by the tape, and by what `value` returns
+        CHECK(step_of(tape, "concatenate").written == matrix);
+    }
+
+    TEST_CASE("a part that dies before the whole is there is not written over") {
+        check_values([](Var x) {
+            Var a = exp(x), b = tanh(a), c = exp(matmul(transpose(b), b)); // after a's last other reader
+            return std::vector<Var>{matmul(concatenate({a, c}, 0), x * 2 + 1, {.transpose_b = true})};
+        });
+    }
+
+    TEST_CASE("where something fails on the way, parts are there, the whole is not, and can still be had") {
+        Tape tape({.evaluator = Evaluator::fused});
+        Var x = tape.variable(scattered({rows, columns})), a = exp(x), b = tanh(matmul(x, transpose(x)));
+        Var whole = concatenate({a, b}, 1), failing = record(failing_op, {whole});
+        std::vector<Var> both{record(failing_op, {sum(b)}), whole};
+        CHECK_THROWS_WITH_AS(evaluate(both, Keep::all), "it fails", std::runtime_error);
+        CHECK(tape.computed(failing.id()).empty());
+        CHECK(whole.value().at(columns) == doctest::Approx(b.value().at(0)));
+        CHECK(whole.value().at(0) == doctest::Approx(a.value().at(0)));
+    }
+}
