@@ -3,6 +3,7 @@
 #include <cotape/core/tape.hpp>
 #include <cotape/ops/activations.hpp>
 #include <cotape/ops/arithmetic.hpp>
+#include <cotape/ops/shaping.hpp>
 
 namespace cotape::nn {
 namespace {
@@ -37,7 +38,9 @@ BatchNormLSTMCell::BatchNormLSTMCell(std::int64_t inputs, std::int64_t hidden, s
 
 Unrolled BatchNormLSTMCell::unroll(Var x, const RecurrentState& initial, const Steps& steps) {
     Tape& tape = x.tape();
-    Var projected = norm_ih_.normalize(input_product(x), steps) + tape.variable(bias_);
+    Var product = input_product(x);
+    Var by_step = reshape(product, {steps.count(), steps.examples(), 4 * hidden()});
+    Var projected = reshape(norm_ih_.normalize(by_step, steps) + tape.variable(bias_), product.shape());
     if (!norm_hh_)
         return each_step(projected, initial, steps, [&](Var from_input, const RecurrentState& state) {
             Var gates = from_input + hidden_product(state.h), c = next_cell_state(gates, state.c);

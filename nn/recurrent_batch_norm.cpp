@@ -133,11 +133,10 @@ void RecurrentBatchNorm::track_steps(const Moments& moments, const Steps& steps)
     track({all(moments.mean), all(moments.variance), counts});
 }
 
-Var RecurrentBatchNorm::normalize(Var rows, const Steps& steps) {
-    require(rows.shape(), steps);
-    Shape by_step{steps.count(), steps.examples(), features()}, matrix{steps.count(), features()};
-    Shape stretched{steps.count(), 1, features()};
-    Var x = reshape(rows, by_step), present;
+Var RecurrentBatchNorm::normalize(Var x, const Steps& steps) {
+    require(x.shape(), steps);
+    Shape matrix{steps.count(), features()}, stretched{steps.count(), 1, features()};
+    Var present;
     if (steps.mask()) present = reshape(steps.mask(), {steps.count(), steps.examples(), 1});
     Moments moments;
     if (needs_batch()) {
@@ -148,7 +147,7 @@ Var RecurrentBatchNorm::normalize(Var rows, const Steps& steps) {
         moments = running_moments(x.tape(), steps);
         moments = {reshape(moments.mean, stretched), reshape(moments.variance, stretched)};
     }
-    return reshape(apply(x, moments.mean, factor(moments.variance)), rows.shape());
+    return apply(x, moments.mean, factor(moments.variance));
 }
 
 Var RecurrentBatchNorm::forward(Var x) {
@@ -157,7 +156,7 @@ Var RecurrentBatchNorm::forward(Var x) {
         throw ShapeError(
             fmt::format("{}: needs [steps, examples, {}], got {}", layer_name, features(), to_string(shape)));
     Steps steps(x.tape(), shape[0], shape[1], {}, x.dtype());
-    return reshape(normalize(reshape(x, {shape[0] * shape[1], shape[2]}), steps), shape);
+    return normalize(x, steps);
 }
 
 void RecurrentBatchNorm::visit(Visitor& visitor) {

@@ -56,8 +56,8 @@ class RecurrentBatchNorm : public Normalizer {
     };
     Folded folded() const;
 
-    /// All steps at once, where none depends on another: `rows` [steps.count() * steps.examples(), features].
-    Var normalize(Var rows, const Steps& steps);
+    /// All steps at once, where none depends on another: [steps.count(), steps.examples(), features].
+    Var normalize(Var x, const Steps& steps);
 
     class Sequence;
 

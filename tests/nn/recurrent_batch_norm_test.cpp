@@ -45,7 +45,7 @@ Var normalize(nn::RecurrentBatchNorm& layer, Var x, const std::vector<std::int64
     Tensor mask = lengths == unpadded ? Tensor() : nn::padding_mask(lengths, x.shape()[0]);
     nn::Steps steps(x.tape(), x.shape()[0], x.shape()[1], mask, x.dtype());
     Var rows = reshape(x, {steps.count() * steps.examples(), features});
-    if (at_once) return reshape(layer.normalize(rows, steps), x.shape());
+    if (at_once) return layer.normalize(x, steps);
     nn::RecurrentBatchNorm::Sequence sequence(layer, x.tape(), steps);
     std::vector<Operand> outputs;
     for (std::int64_t step = 0; step < steps.count(); ++step) outputs.emplace_back(sequence(steps.rows(rows, step)));
@@ -141,7 +141,7 @@ TEST_SUITE("nn") {
         });
         Tape training;
         nn::Steps steps(training, count + 1, examples, mask, Dtype::float32);
-        layer.normalize(reshape(training.constant(x), {(count + 1) * examples, features}), steps);
+        layer.normalize(training.constant(x), steps);
         commit(training);
         layer.evaluate();
         Tape tape;
