@@ -126,10 +126,11 @@ class Reuse {
         }
         std::ranges::stable_partition(free, [&](std::size_t i) { return group.loads[i].of_state; });
         for (std::size_t i = 0; i < group.steps.size(); ++i) {
-            if (group.steps[i].store < 0 || plan_.placements.contains(group.steps[i].store)) continue;
+            if (group.steps[i].store < 0 || group.steps[i].in_rows) continue;
             auto found = std::ranges::find_if(free, [&](std::size_t load) { return last_step[load] <= i; });
             if (found == free.end()) continue;
             group.steps[i].overwrites = static_cast<OperandIndex>(*found);
+            plan_.placements.erase(group.steps[i].store);
             free.erase(found);
         }
     }

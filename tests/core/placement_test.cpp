@@ -127,6 +127,17 @@ TEST_SUITE("core") {
         });
     }
 
+    TEST_CASE("a part that can be written over what dies with it is, and is copied from there") {
+        Tape tape({.evaluator = Evaluator::fused});
+        Var x = tape.variable(scattered({columns, columns}));
+        Var whole = concatenate({tanh(matmul(x, x)), exp(x)}, 0);
+        evaluate({&whole, 1}, Keep::requested);
+        constexpr std::size_t square = columns * columns * sizeof(float);
+        CHECK(step_of(tape, "tanh").in_place == square);
+        CHECK(step_of(tape, "concatenate").written == square);
+        check_values([](Var y) { return std::vector<Var>{concatenate({tanh(matmul(transpose(y), y)), y}, 0)}; });
+    }
+
     TEST_CASE("where something fails on the way, parts are there, the whole is not, and can still be had") {
         Tape tape({.evaluator = Evaluator::fused});
         Var x = tape.variable(scattered({rows, columns})), a = exp(x), b = tanh(matmul(x, transpose(x)));
