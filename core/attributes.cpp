@@ -9,14 +9,14 @@
 
 namespace cotape {
 
-Attributes::Attribute::Attribute(const char* name, double value)
-    : name(name), kind(Kind::real), integers{std::bit_cast<std::int64_t>(value)} {}
-
 Attributes::Attributes(std::initializer_list<Attribute> attributes) {
+    fields_.reserve(attributes.size());
     for (const Attribute& attribute : attributes) {
+        std::span<const std::int64_t> numbers = attribute.list;
+        if (attribute.kind != Attribute::Kind::integers) numbers = {&attribute.number, 1};
         fields_.push_back({attribute.name, static_cast<std::uint32_t>(numbers_.size()),
-                           static_cast<std::uint16_t>(attribute.integers.size()), attribute.kind});
-        numbers_.append(attribute.integers.begin(), attribute.integers.end());
+                           static_cast<std::uint16_t>(numbers.size()), attribute.kind});
+        numbers_.append(numbers.begin(), numbers.end());
     }
 }
 
@@ -45,16 +45,16 @@ Shape Attributes::integers(const char* name) const {
     return Shape(numbers_.begin() + found.begin, numbers_.begin() + found.begin + found.count);
 }
 
-std::uint64_t Attributes::hash() const {
+std::uint64_t Attributes::hash_of_fields() const {
     std::uint64_t hash = fields_.size();
     for (std::int64_t number : numbers_) hash = mix_hash(hash, static_cast<std::uint64_t>(number));
     return hash;
 }
 
-bool operator==(const Attributes& a, const Attributes& b) {
-    if (a.fields_.size() != b.fields_.size() || !(a.numbers_ == b.numbers_)) return false;
-    for (std::size_t i = 0; i < a.fields_.size(); ++i) {
-        const Attributes::Field &left = a.fields_[i], &right = b.fields_[i];
+bool Attributes::has_fields_of(const Attributes& other) const {
+    if (!(numbers_ == other.numbers_)) return false;
+    for (std::size_t i = 0; i < fields_.size(); ++i) {
+        const Field &left = fields_[i], &right = other.fields_[i];
         if (left.count != right.count || left.kind != right.kind ||
             (left.name != right.name && std::string_view(left.name) != right.name))
             return false;

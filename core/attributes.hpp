@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <initializer_list>
 #include <span>
@@ -16,16 +17,19 @@ namespace cotape {
 class Attributes {
   public:
     struct Attribute {
-        Attribute(const char* key, bool value) : name(key), integers{value} {}
-        Attribute(const char* key, int value) : name(key), integers{value} {}
-        Attribute(const char* key, std::int64_t value) : name(key), integers{value} {}
-        Attribute(const char* key, double value);
-        Attribute(const char* key, const Shape& values) : name(key), kind(Kind::integers), integers(values) {}
+        Attribute(const char* key, bool value) : name(key), number(value) {}
+        Attribute(const char* key, int value) : name(key), number(value) {}
+        Attribute(const char* key, std::int64_t value) : name(key), number(value) {}
+        Attribute(const char* key, double value)
+            : name(key), kind(Kind::real), number(std::bit_cast<std::int64_t>(value)) {}
+        /// Refers to `values`: for the braces that Attributes are made of.
+        Attribute(const char* key, const Shape& values) : name(key), kind(Kind::integers), list(values) {}
 
         enum class Kind : std::uint8_t { integer, integers, real };
         const char* name;
         Kind kind = Kind::integer;
-        Shape integers;
+        std::int64_t number = 0;
+        std::span<const std::int64_t> list;
     };
 
     Attributes() = default;
@@ -41,8 +45,10 @@ class Attributes {
     double real(const char* name) const;
     Shape integers(const char* name) const;
 
-    std::uint64_t hash() const;
-    friend bool operator==(const Attributes& a, const Attributes& b);
+    std::uint64_t hash() const { return empty() ? 0 : hash_of_fields(); }
+    friend bool operator==(const Attributes& a, const Attributes& b) {
+        return a.fields_.size() == b.fields_.size() && (a.empty() || a.has_fields_of(b));
+    }
 
     /// "axes=[0], keep_dims=1"
     std::string to_string() const;
@@ -55,6 +61,9 @@ class Attributes {
         Attribute::Kind kind;
     };
     const Field& field(const char* name, Attribute::Kind kind) const;
+    std::uint64_t hash_of_fields() const;
+    /// Of as many fields.
+    bool has_fields_of(const Attributes& other) const;
 
     SmallVector<Field, 1> fields_;
     SmallVector<std::int64_t, 1> numbers_;

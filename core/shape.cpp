@@ -38,7 +38,7 @@ Shape dense_strides(const Shape& shape) {
     return strides;
 }
 
-std::int64_t checked_element_count(const Shape& shape, const std::string& operation) {
+std::int64_t checked_element_count(const Shape& shape, std::string_view operation) {
     std::int64_t count = 1;
     bool zero = false;
     for (std::int64_t extent : shape) {
@@ -59,13 +59,13 @@ bool is_dense(const View& view, const Shape& shape) {
     return true;
 }
 
-void require_representable(double number, Dtype dtype, const std::string& operation) {
-    bool whole = std::trunc(number) == number && std::abs(number) < 0x1p63;
-    if (dtype == Dtype::int64 && !whole)
+void require_representable(double number, Dtype dtype, std::string_view operation) {
+    if (is_floating(dtype)) return;
+    if (!(std::trunc(number) == number && std::abs(number) < 0x1p63))
         throw DtypeError(fmt::format("{}: cannot use {} with int64 elements", operation, number));
 }
 
-Shape broadcast(const Shape& a, const Shape& b, const std::string& operation) {
+Shape broadcast(const Shape& a, const Shape& b, std::string_view operation) {
     if (a == b) return a;
     const Shape& longer = a.size() >= b.size() ? a : b;
     const Shape& shorter = a.size() >= b.size() ? b : a;
@@ -81,7 +81,7 @@ Shape broadcast(const Shape& a, const Shape& b, const std::string& operation) {
     return result;
 }
 
-std::int64_t normalize_axis(std::int64_t axis, std::size_t rank, const std::string& operation) {
+std::int64_t normalize_axis(std::int64_t axis, std::size_t rank, std::string_view operation) {
     std::int64_t signed_rank = static_cast<std::int64_t>(rank);
     if (axis < -signed_rank || axis >= signed_rank)
         throw ShapeError(fmt::format("{}: axis {} is outside the {} axes of its input", operation, axis, rank));

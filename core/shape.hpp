@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <string>
+#include <string_view>
 
 #include <cotape/core/small_vector.hpp>
 
@@ -58,27 +59,29 @@ bool is_dense(const View& view, const Shape& shape);
 
 /// As element_count, of a shape that nobody has checked yet. Throws ShapeError, naming `operation`, for a negative
 /// extent or more elements than can be addressed.
-std::int64_t checked_element_count(const Shape& shape, const std::string& operation);
+std::int64_t checked_element_count(const Shape& shape, std::string_view operation);
 
 /// What is known of a tensor before its values: shape and element type.
 struct Type {
     Shape shape;
     Dtype dtype = Dtype::float32;
 
-    bool operator==(const Type&) const = default;
+    friend bool operator==(const Type& a, const Type& b) {
+        return &a == &b || (a.dtype == b.dtype && a.shape == b.shape);
+    }
 };
 
 /// Throws DtypeError, naming `operation`, where `number` is no element of `dtype`: int64 takes whole numbers alone.
-void require_representable(double number, Dtype dtype, const std::string& operation);
+void require_representable(double number, Dtype dtype, std::string_view operation);
 
 /// "float32 [32, 784]".
 std::string to_string(const Type& type);
 
 /// The shape that `a` and `b` broadcast to (NumPy's rule: aligned at the last axis, extent 1 stretches).
 /// Throws ShapeError, naming `operation`, where they do not fit.
-Shape broadcast(const Shape& a, const Shape& b, const std::string& operation);
+Shape broadcast(const Shape& a, const Shape& b, std::string_view operation);
 
 /// `axis`, counted from the end where negative, as an index into `rank` axes. Throws ShapeError, naming `operation`.
-std::int64_t normalize_axis(std::int64_t axis, std::size_t rank, const std::string& operation);
+std::int64_t normalize_axis(std::int64_t axis, std::size_t rank, std::string_view operation);
 
 } // namespace cotape

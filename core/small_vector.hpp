@@ -59,39 +59,47 @@ class SmallVector {
     T& back() { return data()[size_ - 1]; }
     const T& back() const { return data()[size_ - 1]; }
 
+    void reserve(std::size_t count) { room_for(count); }
     void push_back(T value) {
-        reserve(size_ + 1);
-        data()[size_++] = value;
+        T* values = room_for(size_ + 1);
+        values[size_++] = value;
     }
     template <class Iterator>
     void append(Iterator first, Iterator last) {
-        reserve(size_ + static_cast<std::size_t>(std::distance(first, last)));
-        T* place = end();
-        for (; first != last; ++first) *place++ = *first; // few: a loop is faster than a call of memmove
-        size_ = static_cast<std::uint32_t>(place - data());
+        T* values = room_for(size_ + static_cast<std::size_t>(std::distance(first, last)));
+        for (; first != last; ++first) values[size_++] = *first; // few: a loop is faster than a call of memmove
     }
     void resize(std::size_t count, T value = T()) {
-        reserve(count);
-        if (count > size_) std::fill(data() + size_, data() + count, value);
+        T* values = room_for(count);
+        if (count > size_) std::fill(values + size_, values + count, value);
         size_ = static_cast<std::uint32_t>(count);
     }
 
     friend bool operator==(const SmallVector& a, const SmallVector& b) {
-        return std::equal(a.begin(), a.end(), b.begin(), b.end());
+        if (a.size_ != b.size_) return false;
+        for (std::size_t i = 0; i < a.size_; ++i) // few: a loop is faster than a call of memcmp
+            if (!(a[i] == b[i])) return false;
+        return true;
     }
 
   private:
-    void reserve(std::size_t count) {
-        if (count <= capacity_) return;
+    /// The values, where `count` of them have room.
+    T* room_for(std::size_t count) { return count > capacity_ ? grow(count) : data(); }
+    void release() noexcept {
+        if (capacity_ > N) give_back();
+    }
+    // What is seldom needed stays out of the code around it.
+    [[gnu::noinline]] T* grow(std::size_t count) {
         std::size_t capacity = std::max<std::size_t>(count, 2 * std::size_t(capacity_));
         T* grown = new T[capacity];
         std::copy(begin(), end(), grown);
         release();
         heap_ = grown;
         capacity_ = static_cast<std::uint32_t>(capacity);
+        return grown;
     }
-    void release() noexcept {
-        if (capacity_ > N) delete[] heap_;
+    [[gnu::noinline]] void give_back() noexcept {
+        delete[] heap_;
         capacity_ = N;
     }
     /// Fills an empty vector. Values in place are copied all at once: a copy of known size needs no loop.

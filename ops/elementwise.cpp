@@ -26,9 +26,10 @@ constexpr std::int64_t parallel_size = 64 * 1024;
 Type elementwise_type(const Call& call, std::size_t operands) {
     if (call.inputs.size() != operands)
         throw ShapeError(fmt::format("{}: takes {} operands, got {}", call.name(), operands, call.inputs.size()));
-    Type type = floating_type(call);
+    require_floating(call.type(0).dtype, call.name());
+    Type type = call.type(0);
     for (std::size_t i = 1; i < call.inputs.size(); ++i) {
-        if (call.type(i) == type) continue;
+        if (call.type(i) == call.type(0)) continue;
         if (call.type(i).dtype != type.dtype)
             throw DtypeError(fmt::format("{}: cannot combine {} with {}", call.name(), to_string(type.dtype),
                                          to_string(call.type(i).dtype)));
