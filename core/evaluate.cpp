@@ -17,28 +17,29 @@ namespace {
 std::vector<NodeId> nodes_to_compute(const Tape& tape, std::span<const NodeId> requested) {
     // Clear between two uses, and never shrinking: what it costs to look at the end of a tape does not depend on its
     // length.
-    thread_local std::vector<char> marked;
+    thread_local std::vector<char> marks;
     std::vector<NodeId> needed;
     NodeId last = std::ranges::max(requested);
     try {
-        if (marked.size() <= static_cast<std::size_t>(last)) marked.resize(static_cast<std::size_t>(last) + 1);
+        if (marks.size() <= static_cast<std::size_t>(last)) marks.resize(static_cast<std::size_t>(last) + 1);
+        char* marked = marks.data(); // it takes a call to find what is a thread's own
         std::size_t pending = 0;
         auto mark = [&](NodeId id) {
-            char& mark_of = marked[static_cast<std::size_t>(id)];
-            if (mark_of || !tape.computed(id).empty()) return;
+            char& mark_of = marked[id];
+            if (mark_of || tape.is_computed(id)) return;
             mark_of = true;
             ++pending;
         };
         for (NodeId id : requested) mark(id);
         for (NodeId id = last; pending > 0; --id) {
-            if (!marked[static_cast<std::size_t>(id)]) continue;
+            if (!marked[id]) continue;
             needed.push_back(id);
-            marked[static_cast<std::size_t>(id)] = false;
+            marked[id] = false;
             --pending;
             for (NodeId input : tape.node(id).inputs) mark(input);
         }
     } catch (...) {
-        marked.clear();
+        marks.clear();
         throw;
     }
     std::ranges::reverse(needed);
@@ -85,7 +86,7 @@ Tensor Var::value() const {
     node();
     Tape& owner = tape();
     owner.check_thread();
-    if (owner.computed(id_).empty()) evaluate({this, 1});
+    if (!owner.is_computed(id_)) evaluate({this, 1});
     return owner.computed(id_);
 }
 

@@ -27,13 +27,13 @@ struct Structure {
           requested(evaluation.requested.begin(), evaluation.requested.end()),
           expendable(evaluation.expendable.begin(), evaluation.expendable.end()) {
         const Tape& tape = evaluation.tape;
-        signatures.reserve(needed.size());
-        for (NodeId id : needed) {
-            const Node& node = tape.node(id);
+        signatures.resize(needed.size());
+        for (std::size_t i = 0; i < needed.size(); ++i) {
+            const Node& node = tape.node(needed[i]);
             std::uint64_t signature = node.signature;
             for (NodeId input : node.inputs) // the type of what is there already is not in any other signature
-                if (!tape.computed(input).empty()) signature = mix_hash(signature, tape.node(input).signature);
-            signatures.push_back(signature);
+                if (tape.is_computed(input)) signature = mix_hash(signature, tape.node(input).signature);
+            signatures[i] = signature;
             hash = mix_hash(hash, signature);
         }
     }

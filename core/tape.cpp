@@ -1,8 +1,8 @@
 #include <cotape/core/tape.hpp>
 
 #include <algorithm>
-#include <cmath>
 #include <mutex>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -52,25 +52,6 @@ Type no_type(const Call& call) {
     throw TapeError(fmt::format("{}: can only be recorded by its tape", call.name()));
 }
 
-/// Of what matters to how a node of `hash` is computed. Kernels count too: another op may come to lie where `op` did.
-std::uint64_t signature_of(const Op& op, const Type& type, std::uint64_t hash) {
-    bool is_float = type.dtype == Dtype::float32;
-    std::uint64_t tile = reinterpret_cast<std::uintptr_t>(is_float ? op.tile_float32 : op.tile_float64);
-    std::uint64_t row = reinterpret_cast<std::uintptr_t>(is_float ? op.row_float32 : op.row_float64);
-    std::uint64_t fold = reinterpret_cast<std::uintptr_t>(op.fold);
-    std::uint64_t traits = static_cast<std::uint64_t>(op.kind);
-    for (std::uint64_t trait : {std::uint64_t(op.stretches), std::uint64_t(op.view != nullptr),
-                                std::uint64_t(op.arithmetic), std::uint64_t(type.dtype)})
-        traits = 8 * traits + trait;
-    std::uint64_t kernels = mix_hash(mix_hash(tile, row), mix_hash(fold, traits));
-    std::uint64_t signature = mix_hash(op.kind == OpKind::source ? 1 : hash, kernels);
-    for (std::int64_t extent : type.shape) signature = mix_hash(signature, static_cast<std::uint64_t>(extent));
-    return signature;
-}
-
-/// The part of a hash that its place in the table does not give away.
-std::uint32_t tag_of(std::uint64_t hash) { return static_cast<std::uint32_t>(hash >> 32); }
-
 const Op constant_op{.name = "constant", .type = no_type, .kernel = no_kernel, .kind = OpKind::source};
 const Op variable_op{.name = "variable", .type = no_type, .kernel = no_kernel, .kind = OpKind::source};
 const Op full_op{.name = "full",
@@ -101,7 +82,9 @@ const Type& Var::type() const { return node().type; }
 // -- Tape ------------------------------------------------------------------------------------------------------------
 
 Tape::Tape(TapeOptions options)
-    : options_(options), anchor_(anchors().take(this)), first_generation_(anchor_->generation) {}
+    : options_(options), anchor_(anchors().take(this)), first_generation_(anchor_->generation) {
+    values_.append();
+}
 
 Tape::~Tape() { anchors().give_back(anchor_); }
 
@@ -115,8 +98,12 @@ void Tape::clear() {
     first_generation_ = ++anchor_->generation;
     rollbacks_.clear();
     nodes_.truncate(0);
+    types_.truncate(0);
+    attributes_.truncate(0);
     std::ranges::fill(hashed_, Slot());
-    computed_.truncate(0);
+    hashed_nodes_ = 0;
+    values_.truncate(1);
+    free_values_.clear();
     latest_evaluation_ = {};
     readings_.clear();
     reading_of_.clear();
@@ -137,6 +124,25 @@ Var Tape::variable(Tensor value, Where where) {
     NodeId id = record_node(variable_op, {}, {{"number", ++variables_}}, &value.type(), where);
     set_computed(id, std::move(value));
     return var(id);
+}
+
+void Tape::set_computed(NodeId id, Tensor value) {
+    std::int32_t& place = nodes_[static_cast<std::size_t>(id)].value;
+    if (value.empty()) {
+        if (place == 0) return;
+        values_[static_cast<std::size_t>(place)] = Tensor();
+        free_values_.push_back(std::exchange(place, 0));
+        return;
+    }
+    if (place == 0 && free_values_.empty()) {
+        free_values_.reserve(values_.size()); // so that dropping a value cannot fail
+        values_.append();
+        place = static_cast<std::int32_t>(values_.size() - 1);
+    } else if (place == 0) {
+        place = free_values_.back();
+        free_values_.pop_back();
+    }
+    values_[static_cast<std::size_t>(place)] = std::move(value);
 }
 
 const Tape::Reading* Tape::reading(const State& state) const {
@@ -210,109 +216,31 @@ Var Tape::proposed(const State& state, Where where) {
     return variable(state, where);
 }
 
-// -- Recording -------------------------------------------------------------------------------------------------------
-
-NodeId Tape::find(std::uint64_t hash, const Op& op, std::span<const NodeId> inputs, const Attributes& attributes,
-                  const Type* type) const {
-    if (hashed_.empty()) return -1;
-    for (std::size_t position = hash & (hashed_.size() - 1);; position = (position + 1) & (hashed_.size() - 1)) {
-        Slot slot = hashed_[position];
-        if (slot.id < 0) return -1;
-        if (slot.tag != tag_of(hash)) continue;
-        const Node& known = node(slot.id);
-        if (known.hash == hash && known.op == &op && std::ranges::equal(known.inputs, inputs) &&
-            known.attributes == attributes && (!type || known.type == *type))
-            return slot.id;
-    }
-}
-
-void Tape::insert_hashed(NodeId id, std::uint64_t hash) {
-    std::size_t position = hash & (hashed_.size() - 1);
-    while (hashed_[position].id >= 0) position = (position + 1) & (hashed_.size() - 1);
-    hashed_[position] = {id, tag_of(hash)};
-}
-
-void Tape::rehash(std::size_t slots) {
-    hashed_.assign(slots, Slot());
-    for (std::size_t i = 0; i < nodes_.size(); ++i) insert_hashed(static_cast<NodeId>(i), nodes_[i].hash);
-}
-
-NodeId Tape::record_node(const Op& op, std::span<const NodeId> inputs, const Attributes& attributes, const Type* type,
-                         Where where) {
-    check_thread();
-    std::uint64_t hash = mix_hash(reinterpret_cast<std::uintptr_t>(&op), attributes.hash());
-    for (NodeId input : inputs) hash = mix_hash(hash, static_cast<std::uint64_t>(input));
-    if (NodeId known = find(hash, op, inputs, attributes, type); known >= 0) return known;
-
-    bool symbolic = op.kind == OpKind::symbolic;
-    SmallVector<const Type*, 4> types;
-    for (NodeId id : inputs) {
-        const Node& input = node(id);
-        types.push_back(&input.type);
-        symbolic = symbolic || input.symbolic;
-    }
-    Type inferred;
-    if (!type) {
-        if (!op.type || !op.kernel)
-            throw ValueError(fmt::format("{}: the op has no {}", op.name, op.type ? "kernel" : "shape rule"));
-        inferred = op.type({op, attributes, types});
-        type = &inferred;
-    }
-    checked_element_count(type->shape, op.name);
-    if (2 * (nodes_.size() + 1) > hashed_.size()) rehash(std::max<std::size_t>(64, 4 * hashed_.size()));
-    NodeId id = static_cast<NodeId>(nodes_.size());
-    computed_.append();
-    nodes_.append(&op, SmallVector<NodeId, 4>(inputs.begin(), inputs.end()), attributes, *type,
-                  context_.fixed_where ? context_.where : where, context_.module, context_.derivative_of, symbolic,
-                  hash, signature_of(op, *type, hash));
-    insert_hashed(id, hash);
-    return id;
-}
-
-Var record(const Op& op, std::span<const Operand> inputs, const Attributes& attributes) {
-    auto first = std::ranges::find_if(inputs, [](const Operand& input) { return bool(input.var); });
-    if (first == inputs.end())
-        throw TapeError(fmt::format("{}: at least one argument must be a variable", op.name));
-    Tape& tape = first->var.tape();
-
-    std::size_t before = tape.size();
-    try {
-        SmallVector<NodeId, 4> ids;
-        for (const Operand& input : inputs) {
-            if (!input.var) {
-                require_representable(input.number, first->var.dtype(), op.name);
-                ids.push_back(tape.full({}, input.number, first->var.dtype(), first->where).id());
-            } else if (&input.var.tape() == &tape) {
-                ids.push_back(input.var.id());
-            } else {
-                throw TapeError(fmt::format("{}: its arguments are on two tapes", op.name));
-            }
-        }
-        return tape.var(tape.record_node(op, ids, attributes, nullptr, first->where));
-    } catch (...) {
-        tape.roll_back(before, tape.readings_.size(), tape.proposals_);
-        throw;
-    }
-}
-
-Var record(const Op& op, std::initializer_list<Operand> inputs, const Attributes& attributes) {
-    return record(op, std::span<const Operand>(inputs.begin(), inputs.size()), attributes);
-}
+// -- Rollbacks -------------------------------------------------------------------------------------------------------
 
 bool Tape::holds(std::uint32_t generation, NodeId id) const {
     auto later = std::ranges::upper_bound(rollbacks_, generation, {}, &Rollback::generation);
     return generation >= first_generation_ && (later == rollbacks_.end() || id < later->size);
 }
 
-void Tape::roll_back(std::size_t nodes, std::size_t readings, std::vector<Proposal> proposals) {
-    for (; readings_.size() > readings; readings_.pop_back()) reading_of_.erase(readings_.back().state.id());
+void Tape::roll_back(const Extent& extent, std::vector<Proposal> proposals) {
+    if (extent.first_generation != first_generation_) return; // cleared since: nothing is left of that time
+    for (; readings_.size() > extent.readings; readings_.pop_back()) reading_of_.erase(readings_.back().state.id());
     set_proposals(std::move(proposals));
-    if (nodes_.size() <= nodes) return;
-    nodes_.truncate(nodes);
-    computed_.truncate(nodes);
-    if (latest_evaluation_.tape_size > nodes) latest_evaluation_ = {};
+    if (nodes_.size() <= extent.nodes) return;
+    NodeId size = static_cast<NodeId>(extent.nodes);
+    for (NodeId id = size; id < static_cast<NodeId>(nodes_.size()); ++id) {
+        set_computed(id, Tensor());
+        for (NodeId input : node(id).inputs) {
+            NodeId& user = nodes_[static_cast<std::size_t>(input)].first_user;
+            if (user >= size) user = -1;
+        }
+    }
+    nodes_.truncate(extent.nodes);
+    types_.truncate(extent.types);
+    attributes_.truncate(extent.attributes);
+    if (latest_evaluation_.tape_size > extent.nodes) latest_evaluation_ = {};
     rehash(hashed_.size());
-    NodeId size = static_cast<NodeId>(nodes);
     while (!rollbacks_.empty() && rollbacks_.back().size >= size) rollbacks_.pop_back();
     rollbacks_.push_back({++anchor_->generation, size});
 }
@@ -330,11 +258,6 @@ Tape::ModuleScope::ModuleScope(Tape& tape, std::string_view name, Where where) :
 
 LineScope::LineScope(const Operand& call) : tape_(call.var.tape()), saved_(tape_.context_) {
     tape_.context_.fix(call.where);
-}
-
-DerivativeScope::DerivativeScope(Tape& tape, NodeId id) : tape_(tape), saved_(tape.context_) {
-    const Node& node = tape.node(id);
-    tape.context_ = {node.where, true, node.module, id};
 }
 
 std::string place_of(const Tape& tape, const Node& node) {

@@ -100,9 +100,11 @@ class Tape {
     /// TapeError where there was none.
     MemoryPlan memory_plan() const;
 
-    /// For evaluators: a computed value (empty where there is none yet), and the place to put it.
-    const Tensor& computed(NodeId id) const { return computed_[static_cast<std::size_t>(id)]; }
-    void set_computed(NodeId id, Tensor value) { computed_[static_cast<std::size_t>(id)] = std::move(value); }
+    /// For evaluators: a computed value (empty where there is none yet), and how to put one there or, an empty one, to
+    /// drop it.
+    const Tensor& computed(NodeId id) const { return values_[static_cast<std::size_t>(node(id).value)]; }
+    bool is_computed(NodeId id) const { return node(id).value != 0; }
+    void set_computed(NodeId id, Tensor value);
     /// For evaluators: the plan they followed, whether they recycled what died on the way, and the tape's size then.
     struct LatestEvaluation {
         std::shared_ptr<const FusionPlan> plan;
@@ -120,15 +122,20 @@ class Tape {
     friend class Var;
     friend void commit(Tape& tape, std::span<const Var> also);
 
+    /// How much is recorded, and since when: what a rollback goes back to.
+    struct Extent {
+        std::size_t nodes, types, attributes, readings;
+        std::uint32_t first_generation;
+    };
     /// From `generation` on, nodes with an id of at least `size` are not those of before.
     struct Rollback {
         std::uint32_t generation;
         NodeId size;
     };
-    /// A place in the table of nodes by hash: the node there, if any, and a part of its hash.
+    /// A place in the table of nodes by hash: the node there, if any, and the hash of its op, attributes and inputs.
     struct Slot {
         NodeId id = -1;
-        std::uint32_t tag = 0;
+        std::uint32_t hash = 0;
     };
     struct Reading {
         State state;
@@ -155,19 +162,36 @@ class Tape {
         }
     };
 
-    NodeId record_node(const Op& op, std::span<const NodeId> inputs, const Attributes& attributes, const Type* type,
+    NodeId record_node(const Op& op, const NodeIds& inputs, const Attributes& attributes, const Type* type,
                        Where where);
-    NodeId find(std::uint64_t hash, const Op& op, std::span<const NodeId> inputs, const Attributes& attributes,
-                const Type* type) const;
-    void insert_hashed(NodeId id, std::uint64_t hash);
+    /// An application of an op that may have been recorded before.
+    struct Application {
+        const Op& op;
+        const NodeIds& inputs;
+        const Attributes& attributes;
+        /// Given for sources, otherwise null: the op tells.
+        const Type* type;
+        /// Of op, attributes and inputs.
+        std::uint64_t hash;
+        /// Where the latest input says who used it first; null without inputs.
+        NodeId* first_user = nullptr;
+    };
+    NodeId find(const Application& application) const;
+    void insert(NodeId id, const Application& application);
+    void insert_hashed(Slot slot);
+    /// Makes the table anew, of those nodes that are still there.
     void rehash(std::size_t slots);
+    const Type& keep_type(const Type& type, const Op& op, std::span<const Type* const> inputs);
     const Reading* reading(const State& state) const;
     const Proposal* proposal(const State& state) const;
     void add_reading(Reading reading);
     void set_proposals(std::vector<Proposal> proposals);
     /// Whether the node that had `id` in `generation` is still there.
     bool holds(std::uint32_t generation, NodeId id) const;
-    void roll_back(std::size_t nodes, std::size_t readings, std::vector<Proposal> proposals);
+    Extent extent() const {
+        return {nodes_.size(), types_.size(), attributes_.size(), readings_.size(), first_generation_};
+    }
+    void roll_back(const Extent& extent, std::vector<Proposal> proposals);
 
     TapeOptions options_;
     TapeAnchor* anchor_;
@@ -176,9 +200,16 @@ class Tape {
     std::vector<Rollback> rollbacks_;
     std::thread::id thread_ = std::this_thread::get_id();
     StableList<Node> nodes_;
+    /// What nodes refer to.
+    StableList<Type> types_;
+    StableList<Attributes> attributes_;
+    /// Where nodes are found by hash: those that are not the first user of their latest input.
     std::vector<Slot> hashed_;
-    /// The value of each node, empty where it has not been computed.
-    StableList<Tensor> computed_;
+    std::size_t hashed_nodes_ = 0;
+    /// The values of the nodes that have one. The first is the empty one of all others; those of `free_values_` are
+    /// empty too, and to be used next.
+    StableList<Tensor> values_;
+    std::vector<std::int32_t> free_values_;
     LatestEvaluation latest_evaluation_;
     std::vector<std::string> modules_{""};
     std::unordered_map<std::string, std::int32_t> module_numbers_{{"", 0}};
@@ -206,9 +237,9 @@ class Tape::ModuleScope {
 class Tape::Transaction {
   public:
     explicit Transaction(Tape& tape)
-        : tape_(tape), nodes_(tape.size()), readings_(tape.readings_.size()), proposals_(tape.proposals_) {}
+        : tape_(tape), extent_(tape.extent()), proposals_(tape.proposals_) {}
     ~Transaction() {
-        if (!kept_) tape_.roll_back(nodes_, readings_, std::move(proposals_));
+        if (!kept_) tape_.roll_back(extent_, std::move(proposals_));
     }
     Transaction(const Transaction&) = delete;
     Transaction& operator=(const Transaction&) = delete;
@@ -216,8 +247,7 @@ class Tape::Transaction {
 
   private:
     Tape& tape_;
-    std::size_t nodes_;
-    std::size_t readings_;
+    Extent extent_;
     std::vector<Proposal> proposals_;
     bool kept_ = false;
 };
@@ -238,7 +268,10 @@ class LineScope {
 /// Records derivatives of one node while it lives: new nodes carry that node's line and module, and name it.
 class DerivativeScope {
   public:
-    DerivativeScope(Tape& tape, NodeId node);
+    DerivativeScope(Tape& tape, NodeId id) : tape_(tape), saved_(tape.context_) {
+        const Node& node = tape.node(id);
+        tape.context_ = {node.where, true, node.module, id};
+    }
     ~DerivativeScope() { tape_.context_ = saved_; }
     DerivativeScope(const DerivativeScope&) = delete;
     DerivativeScope& operator=(const DerivativeScope&) = delete;

@@ -112,6 +112,20 @@ TEST_SUITE("core") {
         CHECK(std::memcmp(recomputed.bytes_begin(), first.bytes_begin(), first.bytes()) == 0);
     }
 
+    TEST_CASE_FIXTURE(Fixture, "a value that is dropped makes room for another, and can be computed again") {
+        Var y = x + 1, z = x * 3, w = x - 2;
+        Tensor dropped = y.value();
+        z.value();
+        tape.set_computed(y.id(), Tensor());
+        tape.set_computed(y.id(), Tensor());
+        CHECK_FALSE(has_value(y));
+        CHECK(w.value().at(1) == 1);
+        CHECK(y.value().at(1) == 4);
+        CHECK(z.value().at(1) == 9);
+        CHECK(x.value().at(1) == 3);
+        CHECK(dropped.at(0) == 2);
+    }
+
     TEST_CASE_FIXTURE(Fixture, "Keep::requested keeps what was there before, and an input that is requested") {
         Var y = counted_double(x), z = y + 1, w = z * z;
         y.value();

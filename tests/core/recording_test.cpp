@@ -1,6 +1,7 @@
 #include <cotape/core/tape.hpp>
 
 #include <cmath>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -79,6 +80,25 @@ TEST_SUITE("core") {
         CHECK(size == 2001);
         for (int i = 0; i < 1000; ++i) x + i;
         CHECK(tape.size() == size);
+    }
+
+    TEST_CASE("a node is found again whichever of its inputs was recorded last, and however many others use that") {
+        Tape tape;
+        std::vector<Var> x{tape.variable(Tensor(1.0)), tape.variable(Tensor(2.0)), tape.variable(Tensor(3.0))};
+        std::vector<Var> recorded;
+        auto record_all = [&] {
+            recorded.clear();
+            for (Var a : x)
+                for (Var b : x) recorded.insert(recorded.end(), {a + b, a - b, a * b, a / b});
+        };
+        record_all();
+        std::size_t size = tape.size();
+        CHECK(size == 3 + 4 * 9);
+        std::vector<Var> first = recorded;
+        record_all();
+        CHECK(tape.size() == size);
+        for (std::size_t i = 0; i < first.size(); ++i) CHECK(is_same(recorded[i], first[i]));
+        CHECK(recorded[4 * 5 + 1].item() == -1);
     }
 
     TEST_CASE("a number takes the element type of the Var beside it") {

@@ -96,5 +96,36 @@ TEST_SUITE("core") {
         }
         CHECK(tape.size() == 1);
         CHECK((x + 1).item() == 4);
+        {
+            Tape::Transaction transaction(tape);
+            tape.clear();
+            x = tape.variable(Tensor(3.0));
+            for (std::size_t rank = 0; rank < 10; ++rank) x = x + tape.full(Shape(rank, 1), 1, Dtype::float64);
+        }
+        CHECK(x.shape() == Shape(9, 1));
+        CHECK(x.item() == 13);
+        CHECK(tape.size() == 21);
+    }
+
+    TEST_CASE("the users of a value that are taken back are not found, and those that stay are, whichever came first") {
+        Tape tape;
+        Var x = tape.variable(Tensor(2.0)), y = tape.variable(Tensor(3.0));
+        Var kept = x * x;
+        {
+            Tape::Transaction transaction(tape);
+            x * y;
+            y - x;
+            x + x;
+            kept * y;
+        }
+        CHECK(tape.size() == 3);
+        Var difference = y - x, product = x * y;
+        CHECK(tape.size() == 5);
+        CHECK(difference.item() == 1);
+        CHECK(product.item() == 6);
+        CHECK(is_same(kept, x * x));
+        CHECK(is_same(difference, y - x));
+        CHECK(is_same(product, x * y));
+        CHECK(tape.size() == 5);
     }
 }
