@@ -31,7 +31,8 @@ void require_differentiable(Var var) {
         throw DtypeError(fmt::format("gradients: cannot differentiate with {} elements", to_string(var.dtype())));
 }
 
-/// The nodes from the first x on, and which of them depend on some x through differentiable ops.
+/// The nodes from the first x on, and which of them depend on some x through differentiable ops: those that have a
+/// cotangent.
 class Dependents {
   public:
     Dependents(const Tape& tape, NodeId last, std::span<const Var> xs) {
@@ -42,9 +43,9 @@ class Dependents {
             if (x.id() <= last) flags_[static_cast<std::size_t>(x.id() - first_)] = true;
         for (NodeId id = first_; id <= last; ++id) {
             const Node& node = tape.node(id);
-            if (!node.op->is_differentiable()) continue;
-            for (NodeId input : node.inputs)
-                if (contains(input)) flags_[static_cast<std::size_t>(id - first_)] = true;
+            bool depends = std::ranges::any_of(node.inputs, [this](NodeId input) { return contains(input); });
+            if (depends && is_floating(node.type.dtype) && node.op->is_differentiable())
+                flags_[static_cast<std::size_t>(id - first_)] = true;
         }
     }
     NodeId first() const { return first_; }
@@ -52,7 +53,7 @@ class Dependents {
 
   private:
     NodeId first_;
-    std::vector<bool> flags_;
+    std::vector<char> flags_;
 };
 
 /// Puts the sum of those terms that are outputs of one op, `terms[first]` among them, in the place of that one, where
@@ -74,20 +75,20 @@ void join_outputs(std::vector<Var>& terms, std::size_t first) {
 class Accumulator {
   public:
     /// With `join`, cotangents are summed as their ops offer it.
-    Accumulator(NodeId first, NodeId last, bool join)
-        : first_(first), join_(join), entries_(static_cast<std::size_t>(last + 1 - first)) {}
+    Accumulator(Tape& tape, NodeId first, NodeId last, bool join)
+        : tape_(tape), first_(first), join_(join), entries_(static_cast<std::size_t>(last + 1 - first)) {}
 
     /// Takes in a cotangent of node `id` that comes from node `user`.
     void add(NodeId id, Var cotangent, NodeId user) {
         Entry& entry = entries_[static_cast<std::size_t>(id - first_)];
         entry.user = user;
-        if (!entry.sum) {
-            entry.sum = cotangent;
+        if (entry.sum < 0) {
+            entry.sum = cotangent.id();
             return;
         }
         if (entry.terms < 0) {
             entry.terms = static_cast<std::int32_t>(terms_.size());
-            terms_.push_back({entry.sum});
+            terms_.push_back({tape_.var(entry.sum)});
         }
         terms_[static_cast<std::size_t>(entry.terms)].push_back(cotangent);
     }
@@ -97,16 +98,16 @@ class Accumulator {
         if (id < first_ || i >= entries_.size()) return Var();
         Entry& entry = entries_[i];
         if (entry.terms >= 0) {
-            DerivativeScope scope(entry.sum.tape(), entry.user);
-            entry.sum = total(std::exchange(terms_[static_cast<std::size_t>(entry.terms)], {}));
+            DerivativeScope scope(tape_, entry.user);
+            entry.sum = total(std::exchange(terms_[static_cast<std::size_t>(entry.terms)], {})).id();
             entry.terms = -1;
         }
-        return entry.sum;
+        return entry.sum < 0 ? Var() : tape_.var(entry.sum);
     }
 
   private:
     struct Entry {
-        Var sum;
+        NodeId sum = -1;
         /// Where the terms of a sum that is not recorded yet are; -1 for none.
         std::int32_t terms = -1;
         /// Where the last term comes from: the sum carries its line.
@@ -120,22 +121,24 @@ class Accumulator {
         return sum;
     }
 
+    Tape& tape_;
     NodeId first_;
     bool join_;
     std::vector<Entry> entries_;
     std::vector<std::vector<Var>> terms_;
 };
 
-/// Asks the op of node `id` for the cotangents of those inputs that depend on some x.
-void propagate(Tape& tape, NodeId id, const Dependents& dependents, Accumulator& sums) {
+/// Asks the op of node `id`, whose cotangent is `g`, for those of the inputs that depend on some x.
+void propagate(Tape& tape, NodeId id, Var g, const Dependents& dependents, Accumulator& sums) {
     const Node& node = tape.node(id);
     DerivativeScope scope(tape, id);
+    Var y = tape.var(id);
     SmallVector<Var, 4> inputs;
-    for (NodeId input : node.inputs) inputs.push_back(tape.var(input));
-    Var y = tape.var(id), g = sums.of(id);
     SmallVector<std::size_t, 4> wanted;
-    for (std::size_t i = 0; i < inputs.size(); ++i)
-        if (dependents.contains(inputs[i].id()) && is_floating(inputs[i].dtype())) wanted.push_back(i);
+    for (NodeId input : node.inputs) {
+        if (dependents.contains(input)) wanted.push_back(inputs.size());
+        inputs.push_back(tape.var(input));
+    }
     if (wanted.empty()) return;
     std::vector<Var> jointly;
     if (node.op->joint_derivative)
@@ -148,11 +151,12 @@ void propagate(Tape& tape, NodeId id, const Dependents& dependents, Accumulator&
         if (&cotangent.tape() != &tape)
             throw TapeError(fmt::format("gradients: the derivative of {} for its input {} is on another tape",
                                         node.op->name, i));
-        if (!(cotangent.type() == inputs[i].type()))
+        NodeId input = inputs[i].id();
+        if (!(tape.node(cotangent.id()).type == tape.node(input).type))
             require_same_type(inputs[i], cotangent,
                               fmt::format("gradients: the derivative of {} for its input {}", node.op->name, i)
                                   .c_str());
-        sums.add(inputs[i].id(), cotangent, id);
+        sums.add(input, cotangent, id);
     }
 }
 
@@ -187,12 +191,11 @@ std::vector<Var> reverse_pass(std::span<const Var> ys, std::span<const Var> seed
 
     Tape::Transaction transaction(tape);
     Dependents dependents(tape, last, xs);
-    Accumulator sums(std::min(dependents.first(), last), last, join);
+    Accumulator sums(tape, std::min(dependents.first(), last), last, join);
     for (std::size_t i = 0; i < ys.size(); ++i)
         if (dependents.contains(ys[i].id())) sums.add(ys[i].id(), seeds[i], ys[i].id());
     for (NodeId id = last; id >= dependents.first(); --id)
-        if (sums.of(id) && dependents.contains(id) && tape.node(id).op->is_differentiable())
-            propagate(tape, id, dependents, sums);
+        if (Var g = sums.of(id); g && tape.node(id).op->is_differentiable()) propagate(tape, id, g, dependents, sums);
     transaction.keep();
 
     std::vector<Var> result;
