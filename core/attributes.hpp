@@ -65,8 +65,8 @@ class Attributes {
     /// Of as many fields.
     bool has_fields_of(const Attributes& other) const;
 
-    SmallVector<Field, 1> fields_;
-    SmallVector<std::int64_t, 1> numbers_;
+    SmallVector<Field, 2> fields_;
+    SmallVector<std::int64_t, 4> numbers_;
 };
 
 /// Mixes `value` into the hash `seed`.

@@ -135,7 +135,8 @@ void Tape::set_computed(NodeId id, Tensor value) {
         return;
     }
     if (place == 0 && free_values_.empty()) {
-        free_values_.reserve(values_.size()); // so that dropping a value cannot fail
+        if (free_values_.capacity() < values_.size()) // so that dropping a value cannot fail
+            free_values_.reserve(2 * values_.size());
         values_.append();
         place = static_cast<std::int32_t>(values_.size() - 1);
     } else if (place == 0) {
