@@ -115,6 +115,14 @@ NodeId Tape::record_node(const Op& op, const NodeIds& inputs, const Attributes& 
     return id;
 }
 
+NodeId Tape::number(double value, Dtype dtype, Where where) {
+    std::uint64_t bits = std::bit_cast<std::uint64_t>(value);
+    Number& known = numbers_[mix_hash(bits, static_cast<std::uint64_t>(dtype)) % numbers_.size()];
+    if (known.node < 0 || known.bits != bits || known.dtype != dtype)
+        known = {bits, dtype, full({}, value, dtype, where).id()};
+    return known.node;
+}
+
 Var record(const Op& op, std::span<const Operand> inputs, const Attributes& attributes) {
     auto first = std::ranges::find_if(inputs, [](const Operand& input) { return bool(input.var); });
     if (first == inputs.end())
@@ -127,8 +135,9 @@ Var record(const Op& op, std::span<const Operand> inputs, const Attributes& attr
         for (const Operand& input : inputs) {
             if (!input.var) {
                 if (!before_numbers) before_numbers = tape.extent();
-                require_representable(input.number, first->var.dtype(), op.name);
-                ids.push_back(tape.full({}, input.number, first->var.dtype(), first->where).id());
+                Dtype dtype = first->var.dtype();
+                require_representable(input.number, dtype, op.name);
+                ids.push_back(tape.number(input.number, dtype, first->where));
             } else if (&input.var.tape() == &tape) {
                 ids.push_back(input.var.id());
             } else {

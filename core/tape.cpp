@@ -102,6 +102,7 @@ void Tape::clear() {
     attributes_.truncate(0);
     std::ranges::fill(hashed_, Slot());
     hashed_nodes_ = 0;
+    numbers_ = {};
     values_.truncate(1);
     free_values_.clear();
     latest_evaluation_ = {};
@@ -242,6 +243,7 @@ void Tape::roll_back(const Extent& extent, std::vector<Proposal> proposals) {
     attributes_.truncate(extent.attributes);
     if (latest_evaluation_.tape_size > extent.nodes) latest_evaluation_ = {};
     rehash(hashed_.size());
+    numbers_ = {};
     while (!rollbacks_.empty() && rollbacks_.back().size >= size) rollbacks_.pop_back();
     rollbacks_.push_back({++anchor_->generation, size});
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -137,6 +138,12 @@ class Tape {
         NodeId id = -1;
         std::uint32_t hash = 0;
     };
+    /// A scalar on the tape, known by the bits of its value.
+    struct Number {
+        std::uint64_t bits = 0;
+        Dtype dtype = Dtype::float32;
+        NodeId node = -1;
+    };
     struct Reading {
         State state;
         NodeId node;
@@ -182,6 +189,8 @@ class Tape {
     /// Makes the table anew, of those nodes that are still there.
     void rehash(std::size_t slots);
     const Type& keep_type(const Type& type, const Op& op, std::span<const Type* const> inputs);
+    /// As `full`, for the scalar `value`.
+    NodeId number(double value, Dtype dtype, Where where);
     const Reading* reading(const State& state) const;
     const Proposal* proposal(const State& state) const;
     void add_reading(Reading reading);
@@ -206,6 +215,8 @@ class Tape {
     /// Where nodes are found by hash: those that are not the first user of their latest input.
     std::vector<Slot> hashed_;
     std::size_t hashed_nodes_ = 0;
+    /// Some of the scalars that operations met as numbers: rules and modules repeat a few of them.
+    std::array<Number, 8> numbers_;
     /// The values of the nodes that have one. The first is the empty one of all others; those of `free_values_` are
     /// empty too, and to be used next.
     StableList<Tensor> values_;

@@ -101,6 +101,24 @@ TEST_SUITE("core") {
         CHECK(recorded[4 * 5 + 1].item() == -1);
     }
 
+    TEST_CASE("a number is one node for each element type, known to the bit, however many others come between") {
+        Tape tape;
+        Var x = tape.variable(Tensor(1.0)), y = tape.variable(Tensor(1.0f));
+        auto record_all = [&] {
+            std::vector<Var> recorded{x + 0.0, x + -0.0, x + NAN, y + 0.0, y + NAN};
+            for (int i = 1; i < 50; ++i) recorded.insert(recorded.end(), {x * i, y * i});
+            return recorded;
+        };
+        std::vector<Var> first = record_all();
+        std::size_t size = tape.size();
+        CHECK(size == 2 + 2 * first.size());
+        std::vector<Var> again = record_all();
+        CHECK(tape.size() == size);
+        for (std::size_t i = 0; i < first.size(); ++i) CHECK(is_same(again[i], first[i]));
+        CHECK(std::signbit((-x * 0 + -0.0).item()));
+        CHECK(first.back().item() == 49);
+    }
+
     TEST_CASE("a number takes the element type of the Var beside it") {
         Tape tape;
         for (Dtype dtype : {Dtype::float32, Dtype::float64}) {

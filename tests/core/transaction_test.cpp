@@ -53,6 +53,23 @@ TEST_SUITE("core") {
         CHECK(z.item() == 3);
     }
 
+    TEST_CASE("a number that was taken back, or cleared, is recorded anew") {
+        Tape tape;
+        Var x = tape.variable(Tensor(2.0));
+        {
+            Tape::Transaction transaction(tape);
+            x + 7;
+        }
+        CHECK((x * 5).item() == 10);
+        CHECK((x * 7).item() == 14);
+        CHECK(tape.size() == 5);
+        tape.clear();
+        x = tape.variable(Tensor(3.0));
+        CHECK((x * 5).item() == 15);
+        CHECK((x * 7).item() == 21);
+        CHECK(tape.size() == 5);
+    }
+
     TEST_CASE("a rollback takes back readings and proposals of states") {
         Tape tape;
         State kept(Tensor(1.0)), dropped(Tensor(2.0));
