@@ -11,8 +11,8 @@ using NodeIds = SmallVector<NodeId, 4>;
 
 /// One entry of a tape: an op applied to earlier nodes. Immutable once recorded, but for its last two members.
 struct Node {
-    Node(const Op& op, const NodeIds& inputs, const Attributes& attributes, const Type& type)
-        : op(&op), inputs(inputs), attributes(attributes), type(type) {}
+    Node(const Op& applied, const NodeIds& operands, const Attributes& parameters, const Type& output)
+        : op(&applied), inputs(operands), attributes(parameters), type(output) {}
 
     const Op* op;
     NodeIds inputs;
