@@ -15,6 +15,8 @@ namespace {
 
 /// So many units that neither join nor need anything of a series may come between two groups that do.
 constexpr std::size_t most_between = 32;
+/// So many groups of a series go over the space of the first: what dies within it stays in memory until all have run.
+constexpr std::size_t most_whole_groups = 8;
 /// Where the least part takes more, it would not stay in the cache.
 constexpr std::int64_t most_bytes = 1024 * 1024;
 constexpr std::int64_t least_width = 64;
@@ -126,7 +128,7 @@ class Former {
             for_each_read(plan_, unit, tape_, [&](NodeId id) { touched.insert(id); });
             if (element_count(group_of(unit).space.shape) != whole) continue;
             size = i + 1 - begin;
-            ++whole_groups;
+            if (++whole_groups == most_whole_groups) break;
         }
         if (whole_groups < 2) return false;
         joins.resize(size);

@@ -13,18 +13,17 @@
 namespace cotape {
 namespace {
 
-/// A second-level cache. What a thread has to do is not cut further where it fits there; else parts take half of it.
-constexpr std::int64_t bytes_of_cache = 1024 * 1024;
+/// What a part may take: a second-level cache.
+constexpr std::int64_t bytes_of_part = 1024 * 1024;
 constexpr std::int64_t columns_of_cache_line = 16;
 
-/// As many parts for each thread, which stay in the cache.
+/// Parts that stay in the cache, as many for each thread.
 Parts parts_of(const Series& series, std::int64_t threads) {
     auto [cut, bytes] = series;
     std::int64_t unit = cut.by_columns ? columns_of_cache_line : 1, share = (cut.count + threads - 1) / threads;
-    std::int64_t most = bytes * share <= bytes_of_cache ? share : std::max(unit, bytes_of_cache / 2 / bytes);
-    if (cut.by_columns && most < cut.count) most = std::min(most, longest_tile);
-    std::int64_t parts_of_thread = (share + most - 1) / most;
-    std::int64_t width = (share + parts_of_thread - 1) / parts_of_thread;
+    std::int64_t most = std::max(unit, bytes_of_part / std::max<std::int64_t>(1, bytes));
+    if (cut.by_columns && std::min(most, share) < cut.count) most = std::min(most, longest_tile);
+    std::int64_t rounds = (share + most - 1) / most, width = (share + rounds - 1) / rounds;
     return {cut, std::min(cut.count, (width + unit - 1) / unit * unit)};
 }
 

@@ -110,6 +110,15 @@ TEST_SUITE("core") {
         }
     }
 
+    TEST_CASE("a long chain of groups is several series") {
+        Tape tape(fused);
+        Var x = tape.variable(numbers({300, 512})), y = x;
+        for (int i = 0; i < 10; ++i) y = tanh(y - mean(y, {0}, keep));
+        FusionPlan plan = planned({y});
+        CHECK(plan.series.size() == 2);
+        CHECK(passes_over(x, plan) == 11);
+    }
+
     TEST_CASE("values of a series are seen under other shapes within it") {
         Tape tape(fused);
         Var x = tape.variable(numbers({28, 64, 512}));
@@ -148,7 +157,12 @@ TEST_SUITE("core") {
                     Var origin = mean(x, axes, keep), spread = variance(x, axes, keep);
                     Var factor = rsqrt(spread + 0.1), y = (x - origin) * factor;
                     Var shift = mean(g, axes, keep), slope = mean(g * y, axes, keep);
-                    Var slopes = (g - shift - y * slope) * factor;
+                    Shape row(shape.begin(), shape.end()), twice = row; // a value a row, and every second column
+                    row.back() = 1;
+                    twice.back() *= 2;
+                    std::int64_t last = static_cast<std::int64_t>(shape.size()) - 1;
+                    Var scale = tape.variable(numbers(row, dtype)), wide = tape.variable(numbers(twice, dtype));
+                    Var slopes = (g * scale - shift - y * slope) * factor - slice(wide, last, 0, twice.back(), 2);
                     return std::vector<std::vector<Var>>{{origin, spread}, {shift, slope}, {y, slopes}};
                 };
                 auto together = [&](Tape& tape) {
