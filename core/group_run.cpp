@@ -60,11 +60,13 @@ GroupRun::GroupRun(Tape& tape, const Group& group, ResultMemory& memory, bool re
     else // equal parts of a run
         tile_ = (run_ / extent_ - 1) / ((run_ + longest_tile - 1) / longest_tile) * extent_ + extent_;
     tile_ = std::max<std::int64_t>(1, std::min(tile_, count_));
+    stretch_ = std::max<std::int64_t>(1, count_);
     if (!parts) {
         cut_into_chunks();
     } else {
         chunks_ = parts->count();
         chunk_ = count_ / parts->cut.count * parts->width;
+        if (!parts->cut.by_columns) stretch_ = count_ / parts->cut.count * parts->unit;
         by_columns_ = parts->cut.by_columns && chunks_ > 1;
         if (by_columns_) width_ = parts->width, run_ = parts->cut.count;
     }

@@ -10,10 +10,13 @@
 
 namespace cotape {
 
-/// How a series is cut for one run: into parts of `width` columns or blocks, the last perhaps of fewer.
+/// How a series is cut for one run: into parts of `width` columns or blocks, the last perhaps of fewer. A part of blocks
+/// is made of stretches of `unit` blocks, which does not depend on the number of threads: folds take in the elements of
+/// one after the other, with the same bits wherever parts begin.
 struct Parts {
     Cut cut;
     std::int64_t width;
+    std::int64_t unit;
     std::int64_t count() const { return (cut.count + width - 1) / width; }
 };
 
@@ -79,6 +82,8 @@ class GroupRun {
     std::size_t element_size_;
     /// The space, the tiles and chunks it is cut into, and the longest stretch that all loads and folds take as one.
     std::int64_t count_, tile_ = 1, chunk_ = 1, chunks_ = 1, run_ = 1;
+    /// No tile goes beyond a multiple of it: see Parts.
+    std::int64_t stretch_ = 1;
     /// The rows of rowwise steps; 1 without any.
     std::int64_t extent_ = 1;
     /// How many tiles folds take in at a time.

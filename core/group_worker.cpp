@@ -43,7 +43,7 @@ void GroupWorker::run(std::int64_t part) {
 void GroupWorker::run_elements(std::int64_t chunk) {
     std::int64_t first = chunk * run_.chunk_, end = std::min(run_.count_, first + run_.chunk_);
     for (std::int64_t begin = first, next = 0; begin < end; begin = next) {
-        next = std::min(end, begin + run_.visit_ * run_.tile_);
+        next = std::min({end, begin + run_.visit_ * run_.tile_, (begin / run_.stretch_ + 1) * run_.stretch_});
         for (std::int64_t at = begin, count = 0; at < next; at += count) {
             count = std::min(run_.tile_, next - at);
             if (run_.run_ > run_.tile_) count = std::min(count, run_.run_ - at % run_.run_); // stay within a run

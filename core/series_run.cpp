@@ -16,15 +16,18 @@ namespace {
 /// What a part may take: a second-level cache.
 constexpr std::int64_t bytes_of_part = 1024 * 1024;
 constexpr std::int64_t columns_of_cache_line = 16;
+/// What the blocks take that make a stretch.
+constexpr std::int64_t bytes_of_stretch = 128 * 1024;
 
 /// Parts that stay in the cache, as many for each thread.
 Parts parts_of(const Series& series, std::int64_t threads) {
     auto [cut, bytes] = series;
-    std::int64_t unit = cut.by_columns ? columns_of_cache_line : 1, share = (cut.count + threads - 1) / threads;
-    std::int64_t most = std::max(unit, bytes_of_part / std::max<std::int64_t>(1, bytes));
+    bytes = std::max<std::int64_t>(1, bytes);
+    std::int64_t unit = cut.by_columns ? columns_of_cache_line : std::max<std::int64_t>(1, bytes_of_stretch / bytes);
+    std::int64_t share = (cut.count + threads - 1) / threads, most = std::max(unit, bytes_of_part / bytes);
     if (cut.by_columns && std::min(most, share) < cut.count) most = std::min(most, longest_tile);
     std::int64_t rounds = (share + most - 1) / most, width = (share + rounds - 1) / rounds;
-    return {cut, std::min(cut.count, (width + unit - 1) / unit * unit)};
+    return {cut, std::min(cut.count, (width + unit - 1) / unit * unit), unit};
 }
 
 /// What one thread needs for all groups of a series.

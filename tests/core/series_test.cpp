@@ -190,6 +190,25 @@ TEST_SUITE("core") {
             }
     }
 
+    TEST_CASE("blocks that are no whole tiles have the same bits on any number of threads") {
+        for (const Shape& shape : {Shape{60, 16, 40}, {101, 7, 33}, {300, 64, 2}, {20, 64, 39}})
+            for (Dtype dtype : {Dtype::float32, Dtype::float64}) {
+                CAPTURE(to_string(shape));
+                auto record = [&](Tape& tape) {
+                    Var x = tape.variable(numbers(shape, dtype)), a = tape.variable(numbers({shape[1], 1}, dtype));
+                    Var y = tanh(x * a); // what is stretched makes tiles of few rows
+                    Var z = (y - mean(y, {1, 2}, keep)) * rsqrt(variance(y, {1, 2}, keep) + 0.1);
+                    return std::vector<Var>{z, gradient(sum(z * x), a)};
+                };
+                std::vector<Tensor> expected = values_on(1, record, Keep::requested);
+                for (int threads : {2, 3, 4}) {
+                    CAPTURE(threads);
+                    std::vector<Tensor> values = values_on(threads, record, Keep::requested);
+                    for (std::size_t i = 0; i < values.size(); ++i) CHECK(same_bits(values[i], expected[i]));
+                }
+            }
+    }
+
     TEST_CASE("what dies within a series is written over, and counted so") {
         auto record = [](Tape& tape) {
             Var x = tape.variable(numbers({256, 512})), both = concatenate({x, tanh(x)}, 0);
