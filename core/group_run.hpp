@@ -10,9 +10,9 @@
 
 namespace cotape {
 
-/// How a series is cut for one run: into parts of `width` columns or blocks, the last perhaps of fewer. A part of blocks
-/// is made of stretches of `unit` blocks, which does not depend on the number of threads: folds take in the elements of
-/// one after the other, with the same bits wherever parts begin.
+/// How a series is cut for one run: into parts of `width` columns or blocks, the last perhaps of fewer. A part of
+/// blocks is made of stretches of `unit` blocks, which does not depend on the number of threads: folds take in the
+/// elements of one after the other, with the same bits wherever parts begin.
 struct Parts {
     Cut cut;
     std::int64_t width;
