@@ -25,11 +25,10 @@ class Reuse {
         delay_what_overwrites_states();
         form_series(plan_, tape_);
         find_last_readers();
-        for (std::span<const PlanUnit> left = plan_.units, units; !left.empty(); left = left.subspan(units.size())) {
-            units = left.first(units_together(left));
+        for_each_turn(plan_.units, [&](std::span<const PlanUnit> units) {
             for (const PlanUnit& unit : units)
                 if (unit.group >= 0) overwrite(unit, units);
-        }
+        });
     }
 
   private:

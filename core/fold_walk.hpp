@@ -10,6 +10,7 @@ constexpr std::int64_t least_chunk = 32 * 1024;
 constexpr std::int64_t least_blocks = 8;
 /// Rows of so many columns are cut into columns.
 constexpr std::int64_t least_columns = 512;
+constexpr std::int64_t columns_of_cache_line = 16;
 
 /// How the elements of a space go into the outputs of a fold over some of its axes.
 class FoldWalk {

@@ -103,8 +103,7 @@ void evaluate_fused(const Evaluation& evaluation) {
     bool recycles = evaluation.keep == Keep::requested;
     std::shared_ptr<const FusionPlan> plan = plan_for(evaluation);
     ResultMemory memory(tape, plan->placements);
-    for (std::span<const PlanUnit> left = plan->units, units; !left.empty(); left = left.subspan(units.size())) {
-        units = left.first(units_together(left));
+    for_each_turn(plan->units, [&](std::span<const PlanUnit> units) {
         const PlanUnit& last = units.back();
         if (last.group >= 0)
             run_series(tape, *plan, units, memory, recycles);
@@ -114,7 +113,7 @@ void evaluate_fused(const Evaluation& evaluation) {
             tape.set_computed(last.node, compute_node(tape, tape.node(last.node)));
         if (recycles)
             for (NodeId id : last.dying) tape.set_computed(id, Tensor());
-    }
+    });
     tape.set_latest_evaluation({std::move(plan), recycles, tape.size()});
 }
 

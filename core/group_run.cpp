@@ -1,7 +1,6 @@
 #include <cotape/core/group_run.hpp>
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 
 #include <omp.h>
@@ -18,7 +17,6 @@ constexpr std::int64_t rows_of_visit = 16;
 constexpr std::int64_t most_chunks = 32;
 /// Rows that each chunk folds at least, lest joining the folds cost as much as folding.
 constexpr std::int64_t least_rows = 64;
-constexpr std::int64_t columns_of_cache_line = 16;
 
 /// Additions that are worth a thread: some microseconds.
 constexpr std::int64_t least_work = 128 * 1024;
@@ -48,7 +46,7 @@ GroupRun::GroupRun(Tape& tape, const Group& group, ResultMemory& memory, bool re
     }
     for (const GroupStep& step : group.steps)
         if (step.in_rows)
-            rows_.push_back(rows_of(step.store));
+            rows_.push_back(memory.rows_of(step.store));
         else if (step.store >= 0)
             stored_.push_back(room_for(step.store, step.overwrites));
     for (const GroupFold& fold : group.folds) results_.push_back(room_for(fold.node));
@@ -101,22 +99,6 @@ std::byte* GroupRun::room_for(NodeId node, OperandIndex overwrites) {
         }
     }
     return put(memory_.of(node));
-}
-
-GroupRun::Rows GroupRun::rows_of(NodeId node) const {
-    const Placement& placed = *memory_.placement(node);
-    return {memory_.rows_of(node, placed), placed.width, placed.distance};
-}
-
-void GroupRun::Rows::put(const std::byte* elements, std::int64_t begin, std::int64_t count,
-                         std::size_t element_size) const {
-    std::int64_t row = begin / width, within = begin % width;
-    for (std::int64_t length = 0; count > 0; count -= length, ++row, within = 0) {
-        length = std::min(count, width - within);
-        std::size_t bytes = static_cast<std::size_t>(length) * element_size;
-        std::memcpy(first + static_cast<std::size_t>(row * distance + within) * element_size, elements, bytes);
-        elements += bytes;
-    }
 }
 
 /// Without folds there are as many chunks as threads that pay. Otherwise each output is folded within one chunk where

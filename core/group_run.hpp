@@ -44,16 +44,6 @@ class GroupRun {
     friend class GroupWorker;
 
     void cut_into_chunks();
-    /// Where a value goes that is stored in rows.
-    struct Rows {
-        std::byte* first;
-        std::int64_t width;
-        std::int64_t distance;
-
-        /// Copies `count` elements that begin at position `begin` of the value.
-        void put(const std::byte* elements, std::int64_t begin, std::int64_t count, std::size_t element_size) const;
-    };
-    Rows rows_of(NodeId node) const;
     /// Memory for a result: that of the load that it may overwrite, where only those known of hold it.
     std::byte* room_for(NodeId node, OperandIndex overwrites = -1);
 
@@ -97,7 +87,7 @@ class GroupRun {
     std::vector<BroadcastReader> readers_;
     /// Where the values that steps store go, and the results of folds.
     SmallVector<std::byte*, 8> stored_, results_;
-    std::vector<Rows> rows_;
+    std::vector<PlacedRows> rows_;
     std::vector<FoldWalk> walks_;
     /// Of all folds, those of each fold for all chunks. Columns are folded in scratch.
     std::shared_ptr<std::byte> states_;

@@ -34,10 +34,7 @@ class Walk {
         : tape_(tape), plan_(*evaluation.plan), recycles_(evaluation.recycles) {
         find_what_was_there(evaluation.tape_size);
         result_.bytes_before = held_;
-        for (std::span<const PlanUnit> left = plan_.units, units; !left.empty(); left = left.subspan(units.size())) {
-            units = left.first(units_together(left));
-            take(units);
-        }
+        for_each_turn(plan_.units, [&](std::span<const PlanUnit> units) { take(units); });
     }
     MemoryPlan result() && { return std::move(result_); }
 

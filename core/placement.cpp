@@ -1,6 +1,7 @@
 #include <cotape/core/placement.hpp>
 
 #include <algorithm>
+#include <cstring>
 #include <optional>
 
 #include <cotape/core/strided_copy.hpp>
@@ -65,6 +66,17 @@ Placements find_placements(const Tape& tape, std::span<const NodeId> needed,
     return placements;
 }
 
+void PlacedRows::put(const std::byte* elements, std::int64_t begin, std::int64_t count,
+                     std::size_t element_size) const {
+    std::int64_t row = begin / width, within = begin % width;
+    for (std::int64_t length = 0; count > 0; count -= length, ++row, within = 0) {
+        length = std::min(count, width - within);
+        std::size_t bytes = static_cast<std::size_t>(length) * element_size;
+        std::memcpy(first + static_cast<std::size_t>(row * distance + within) * element_size, elements, bytes);
+        elements += bytes;
+    }
+}
+
 const Placement* ResultMemory::placement(NodeId id) const {
     if (placements_.empty()) return nullptr;
     auto found = placements_.find(id);
@@ -84,9 +96,11 @@ MutableTensor ResultMemory::of(NodeId id) {
     return MutableTensor(type, memory_of_whole(placed->whole).part(placed->offset, type.shape));
 }
 
-std::byte* ResultMemory::rows_of(NodeId id, const Placement& placement) {
-    MutableTensor whole(tape_.node(placement.whole).type, memory_of_whole(placement.whole));
-    return whole.bytes() + static_cast<std::size_t>(placement.offset) * size_of(tape_.node(id).type.dtype);
+PlacedRows ResultMemory::rows_of(NodeId id) {
+    const Placement& placed = *placement(id);
+    MutableTensor whole(tape_.node(placed.whole).type, memory_of_whole(placed.whole));
+    std::size_t offset = static_cast<std::size_t>(placed.offset) * size_of(whole.type().dtype);
+    return {whole.bytes() + offset, placed.width, placed.distance};
 }
 
 Tensor ResultMemory::complete(NodeId id) {

@@ -32,6 +32,16 @@ enum class Writing { elsewhere, in_one_piece, in_rows };
 Placements find_placements(const Tape& tape, std::span<const NodeId> needed,
                            const std::function<Writing(NodeId)>& writing);
 
+/// Where a value goes that is placed in rows.
+struct PlacedRows {
+    std::byte* first;
+    std::int64_t width;
+    std::int64_t distance;
+
+    /// Copies `count` elements that begin at position `begin` of the value.
+    void put(const std::byte* elements, std::int64_t begin, std::int64_t count, std::size_t element_size) const;
+};
+
 /// The memory that values of one evaluation are written to.
 class ResultMemory {
   public:
@@ -39,14 +49,14 @@ class ResultMemory {
 
     /// Where the value of a node, in one piece, is to be written.
     MutableTensor of(NodeId id);
-    /// Where a value that is placed in rows has its first element.
-    std::byte* rows_of(NodeId id, const Placement& placement);
-    const Placement* placement(NodeId id) const;
+    /// Of a value that is placed in rows.
+    PlacedRows rows_of(NodeId id);
 
     /// The value of a node that is put together from others, those that have not been written there now copied.
     Tensor complete(NodeId id);
 
   private:
+    const Placement* placement(NodeId id) const;
     /// What is unfinished lies here, never on the tape.
     Tensor& memory_of_whole(NodeId id);
 

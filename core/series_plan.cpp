@@ -186,12 +186,6 @@ class Former {
 
 void form_series(FusionPlan& plan, const Tape& tape) { Former(plan, tape).run(); }
 
-std::size_t units_together(std::span<const PlanUnit> units) {
-    if (units.front().series < 0) return 1;
-    auto last = std::ranges::find_if(units, [&](const PlanUnit& unit) { return unit.series != units.front().series; });
-    return static_cast<std::size_t>(last - units.begin());
-}
-
 bool reads_within_parts(const GroupLoad& load, std::int64_t size, const Shape& space, const Cut& cut) {
     if (size == 0 || size % cut.count != 0) return false;
     return cut.by_columns ? keeps_columns(load, space, cut.count) : keeps_blocks(load, size, space, cut.count);

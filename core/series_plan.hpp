@@ -1,5 +1,7 @@
 #pragma once
 
+#include <span>
+
 #include <cotape/core/fusion_plan.hpp>
 
 namespace cotape {
@@ -11,8 +13,17 @@ namespace cotape {
 /// states stay where they are.
 void form_series(FusionPlan& plan, const Tape& tape);
 
-/// How many of the units at the front of `units` run together: a series, or else one.
-std::size_t units_together(std::span<const PlanUnit> units);
+/// Calls `visit(std::span<const PlanUnit>)` for the units that run together, a series or one alone, in order.
+template <class Visit>
+void for_each_turn(std::span<const PlanUnit> units, Visit visit) {
+    while (!units.empty()) {
+        std::size_t count = 1;
+        if (std::int32_t series = units.front().series; series >= 0)
+            while (count < units.size() && units[count].series == series) ++count;
+        visit(units.first(count));
+        units = units.subspan(count);
+    }
+}
 
 /// Whether what `load` reads for an element of `space` lies in the same part of its node's `size` elements, for all
 /// elements.

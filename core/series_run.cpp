@@ -15,7 +15,6 @@ namespace {
 
 /// What a part may take: a second-level cache.
 constexpr std::int64_t bytes_of_part = 1024 * 1024;
-constexpr std::int64_t columns_of_cache_line = 16;
 /// What the blocks take that make a stretch.
 constexpr std::int64_t bytes_of_stretch = 128 * 1024;
 

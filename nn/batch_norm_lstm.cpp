@@ -86,12 +86,7 @@ void BatchNormLSTMCell::visit(Visitor& visitor) {
 
 BatchNormLSTM::BatchNormLSTM(std::int64_t inputs, std::int64_t hidden, std::int64_t steps,
                              const BatchNormLSTMOptions& options, std::mt19937& random)
-    : Recurrent("BatchNormLSTM",
-                {.layers = options.layers,
-                 .last_step = options.last_step,
-                 .dropout = options.dropout,
-                 .bidirectional = options.bidirectional},
-                random) {
+    : Recurrent("BatchNormLSTM", common(options), random) {
     add_cells(inputs, options.layers, [&](std::int64_t layer_inputs) {
         return std::make_unique<BatchNormLSTMCell>(layer_inputs, hidden, steps, options, random);
     });

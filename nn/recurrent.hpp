@@ -70,6 +70,15 @@ class Recurrent : public Module {
     /// [0, 1].
     Recurrent(std::string name, const RecurrentOptions& options, std::mt19937& random);
 
+    /// What the options of another net share with RecurrentOptions.
+    template <class Options>
+    static RecurrentOptions common(const Options& options) {
+        return {.layers = options.layers,
+                .last_step = options.last_step,
+                .dropout = options.dropout,
+                .bidirectional = options.bidirectional};
+    }
+
     /// Fills the net with cells: `make` is given the number of inputs of each layer.
     template <class Make>
     void add_cells(std::int64_t inputs, std::int64_t layers, Make make) {

@@ -16,12 +16,7 @@ Unrolled RNNCell::unroll(Var x, const RecurrentState& initial, const Steps& step
 }
 
 RNN::RNN(std::int64_t inputs, std::int64_t hidden, const RNNOptions& options, std::mt19937& random)
-    : Recurrent("RNN",
-                {.layers = options.layers,
-                 .last_step = options.last_step,
-                 .dropout = options.dropout,
-                 .bidirectional = options.bidirectional},
-                random) {
+    : Recurrent("RNN", common(options), random) {
     add_cells(inputs, options.layers, [&](std::int64_t layer_inputs) {
         return std::make_unique<RNNCell>(layer_inputs, hidden, options.nonlinearity, options.bias, random);
     });

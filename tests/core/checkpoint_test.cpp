@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <random>
 
 #include <doctest/doctest.h>
@@ -20,15 +19,14 @@
 #include <cotape/ops/matmul.hpp>
 #include <cotape/ops/reductions.hpp>
 
+#include "../nn/numbers.hpp"
+
 using namespace cotape;
+using cotape::testing::same_bits;
 
 namespace {
 
 using Vars = std::vector<Var>;
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-    return a.type() == b.type() && std::memcmp(a.bytes_begin(), b.bytes_begin(), a.bytes()) == 0;
-}
 
 bool close(const Tensor& a, const Tensor& b) {
     for (std::int64_t i = 0; i < a.size(); ++i)

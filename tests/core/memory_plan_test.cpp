@@ -20,6 +20,8 @@
 #include <cotape/ops/reductions.hpp>
 #include <cotape/ops/shaping.hpp>
 
+#include "failing_op.hpp"
+
 using namespace cotape;
 
 namespace {
@@ -43,12 +45,6 @@ std::size_t measured_peak(Evaluation evaluation) {
 std::size_t planned_peak(const MemoryPlan& plan) { return plan.peak_bytes - plan.bytes_before; }
 
 constexpr TapeOptions fused{.evaluator = Evaluator::fused};
-
-const Op failing_op{
-    .name = "failing",
-    .type = [](const Call& call) { return call.type(0); },
-    .kernel = [](const Call&, const Type&, std::span<const Tensor>) -> Tensor { throw std::runtime_error("it fails"); },
-};
 
 } // namespace
 

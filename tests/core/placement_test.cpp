@@ -18,19 +18,16 @@
 #include <cotape/ops/reductions.hpp>
 #include <cotape/ops/shaping.hpp>
 
+#include "../nn/numbers.hpp"
+#include "failing_op.hpp"
+
 using namespace cotape;
+using namespace cotape::testing;
 
 namespace {
 
 constexpr std::int64_t rows = 96, columns = 80;
 constexpr std::size_t matrix = rows * columns * sizeof(float);
-
-Tensor scattered(const Shape& shape) {
-    return Tensor::make<float>(shape, [](std::span<float> elements) {
-        for (std::size_t i = 0; i < elements.size(); ++i)
-            elements[i] = static_cast<float>(i * 7919 % 1009) / 1009 - 0.5f;
-    });
-}
 
 /// Records values of x, a matrix, with both evaluators, and checks that they have the same bits.
 template <class Values>
@@ -43,9 +40,7 @@ void check_values(Values values) {
             evaluate(results, keep);
             for (std::size_t i = 0; i < results.size(); ++i) {
                 if (reference.size() == i) reference.push_back(results[i].value());
-                CHECK(results[i].value().type() == reference[i].type());
-                CHECK(std::memcmp(results[i].value().bytes_begin(), reference[i].bytes_begin(),
-                                  reference[i].bytes()) == 0);
+                CHECK(same_bits(results[i].value(), reference[i]));
             }
         }
 }
@@ -59,12 +54,6 @@ MemoryPlan::Step step_of(const Tape& tape, const std::string& op) {
     CHECK(found.writes == op);
     return found;
 }
-
-const Op failing_op{
-    .name = "failing",
-    .type = [](const Call& call) { return call.type(0); },
-    .kernel = [](const Call&, const Type&, std::span<const Tensor>) -> Tensor { throw std::runtime_error("it fails"); },
-};
 
 } // namespace
 

@@ -1,7 +1,6 @@
 #include <cotape/core/series_plan.hpp>
 
 #include <cmath>
-#include <cstring>
 #include <functional>
 #include <stdexcept>
 #include <vector>
@@ -21,9 +20,11 @@
 #include <cotape/ops/shaping.hpp>
 #include <cotape/ops/softmax.hpp>
 
+#include "../nn/numbers.hpp"
 #include "planned.hpp"
 
 using namespace cotape;
+using cotape::testing::same_bits;
 
 namespace {
 
@@ -60,10 +61,6 @@ std::size_t passes_over(Var x, const FusionPlan& plan) {
         passes += element_count(group.space.shape) == element_count(x.shape());
     }
     return passes;
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-    return a.type() == b.type() && std::memcmp(a.bytes_begin(), b.bytes_begin(), a.bytes()) == 0;
 }
 
 /// The values of what `record` records, on so many threads.

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <random>
 #include <vector>
 
@@ -22,9 +21,11 @@
 #include <cotape/ops/softmax.hpp>
 
 #include "../core/planned.hpp"
+#include "../nn/numbers.hpp"
 #include "op_table.hpp"
 
 using namespace cotape;
+using cotape::testing::same_bits;
 
 namespace {
 
@@ -197,10 +198,6 @@ double difference(const Tensor& a, const Tensor& b) {
         size = std::fmax(size, std::fabs(a.at(i)));
     }
     return largest / size;
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-    return a.type() == b.type() && std::memcmp(a.bytes_begin(), b.bytes_begin(), a.bytes()) == 0;
 }
 
 /// Evaluates the same variables, recorded by `record`, plainly and fused, and compares them: to the bit where no sum
