@@ -5,13 +5,9 @@
 
 namespace cotape {
 
-BroadcastReader::BroadcastReader(const Tensor& tensor, const Shape& shape)
-    : BroadcastReader(tensor, tensor.shape(), {0, dense_strides(tensor.shape())}, shape) {}
-
-BroadcastReader::BroadcastReader(const Tensor& tensor, const Shape& seen, const View& view, const Shape& shape)
-    : elements_(tensor.bytes_begin() + view.offset * static_cast<std::int64_t>(size_of(tensor.dtype()))),
-      element_size_(size_of(tensor.dtype())) {
-    if (element_count(shape) == 0) return;
+BroadcastPattern::BroadcastPattern(const Shape& seen, const View& view, const Shape& shape, Dtype dtype)
+    : offset_(view.offset), element_size_(size_of(dtype)), period_(element_count(shape)) {
+    if (period_ == 0) return;
     std::size_t offset = shape.size() - seen.size();
     for (std::size_t i = 0; i < shape.size(); ++i) {
         if (shape[i] == 1) continue;
@@ -22,43 +18,41 @@ BroadcastReader::BroadcastReader(const Tensor& tensor, const Shape& seen, const 
             axes_.push_back({shape[i], stride});
     }
     if (axes_.size() == 1 && axes_[0].stride == 1) axes_ = {};
-    index_.resize(axes_.size());
-    period_ = element_count(shape);
     if (!axes_.empty() && axes_[0].stride == 0) period_ /= axes_[0].extent;
 }
 
-std::int64_t BroadcastReader::run() const {
+std::int64_t BroadcastPattern::run() const {
     return axes_.empty() ? std::numeric_limits<std::int64_t>::max() : axes_.back().extent;
 }
 
 std::int64_t BroadcastReader::locate(std::int64_t position) {
     std::int64_t offset = 0;
-    for (std::size_t axis = axes_.size() - 1; axis > 0; --axis) {
-        std::int64_t outer = position / axes_[axis].extent;
-        index_[axis] = position - outer * axes_[axis].extent;
+    for (std::size_t axis = pattern_->axes_.size() - 1; axis > 0; --axis) {
+        std::int64_t outer = position / pattern_->axes_[axis].extent;
+        index_[axis] = position - outer * pattern_->axes_[axis].extent;
         position = outer;
-        offset += index_[axis] * axes_[axis].stride;
+        offset += index_[axis] * pattern_->axes_[axis].stride;
     }
     index_[0] = position;
-    return offset + position * axes_[0].stride;
+    return offset + position * pattern_->axes_[0].stride;
 }
 
 bool BroadcastReader::repeats(std::int64_t count) const {
-    const Axis& inner = axes_.back();
+    const Axis& inner = pattern_->axes_.back();
     if (inner.stride == 0) return index_.back() + count <= inner.extent;
-    if (axes_.size() == 1 || index_.back() != 0) return false;
-    std::size_t outer = axes_.size() - 2;
-    return axes_[outer].stride == 0 && index_[outer] * inner.extent + count <= axes_[outer].extent * inner.extent;
+    if (pattern_->axes_.size() == 1 || index_.back() != 0) return false;
+    std::size_t outer = pattern_->axes_.size() - 2;
+    return pattern_->axes_[outer].stride == 0 && index_[outer] * inner.extent + count <= pattern_->axes_[outer].extent * inner.extent;
 }
 
 const void* BroadcastReader::read(std::int64_t begin, std::int64_t count) {
-    if (axes_.empty()) return elements_ + static_cast<std::size_t>(begin) * element_size_;
+    if (pattern_->axes_.empty()) return elements_ + static_cast<std::size_t>(begin) * pattern_->element_size_;
     std::int64_t offset = locate(begin);
-    bool within_run = index_.back() + count <= axes_.back().extent;
-    if (within_run && axes_.back().stride == 1) return elements_ + static_cast<std::size_t>(offset) * element_size_;
+    bool within_run = index_.back() + count <= pattern_->axes_.back().extent;
+    if (within_run && pattern_->axes_.back().stride == 1) return elements_ + static_cast<std::size_t>(offset) * pattern_->element_size_;
 
     bool repeated = repeats(count);
-    std::int64_t source = repeated ? offset : begin % period_;
+    std::int64_t source = repeated ? offset : begin % pattern_->period_;
     if (held_.repeats == repeated && held_.begin == source && held_.count >= count) return buffer_;
     expand(buffer_, offset, count);
     held_ = {repeated, source, count};
@@ -66,25 +60,25 @@ const void* BroadcastReader::read(std::int64_t begin, std::int64_t count) {
 }
 
 BroadcastReader::Rows BroadcastReader::read_rows(std::int64_t begin, const FoldRows& rows) {
-    if (axes_.empty()) return {read(begin, rows.width), rows.distance};
-    bool repeats_rows = axes_[0].stride == 0 && rows.distance % period_ == 0;
+    if (pattern_->axes_.empty()) return {read(begin, rows.width), rows.distance};
+    bool repeats_rows = pattern_->axes_[0].stride == 0 && rows.distance % pattern_->period_ == 0;
     if (repeats_rows || rows.count == 1) return {read(begin, rows.width), 0};
     std::int64_t offset = locate(begin);
-    const Axis& inner = axes_.back();
+    const Axis& inner = pattern_->axes_.back();
     if (inner.stride == 1 && rows.distance == inner.extent && index_.back() + rows.width <= inner.extent) {
-        std::size_t outer = axes_.size() - 2;
-        if (index_[outer] + rows.count <= axes_[outer].extent)
-            return {elements_ + static_cast<std::size_t>(offset) * element_size_, axes_[outer].stride};
+        std::size_t outer = pattern_->axes_.size() - 2;
+        if (index_[outer] + rows.count <= pattern_->axes_[outer].extent)
+            return {elements_ + static_cast<std::size_t>(offset) * pattern_->element_size_, pattern_->axes_[outer].stride};
     }
     for (std::int64_t row = 0; row < rows.count; ++row)
-        expand(buffer_ + static_cast<std::size_t>(row * rows.width) * element_size_,
+        expand(buffer_ + static_cast<std::size_t>(row * rows.width) * pattern_->element_size_,
                locate(begin + row * rows.distance), rows.width);
     held_ = {};
     return {buffer_, rows.width};
 }
 
 void BroadcastReader::expand(std::byte* into, std::int64_t offset, std::int64_t count) {
-    if (element_size_ == 4)
+    if (pattern_->element_size_ == 4)
         expand(reinterpret_cast<std::uint32_t*>(into), offset, count);
     else
         expand(reinterpret_cast<std::uint64_t*>(into), offset, count);
@@ -93,7 +87,7 @@ void BroadcastReader::expand(std::byte* into, std::int64_t offset, std::int64_t 
 template <class Bits>
 void BroadcastReader::expand(Bits* target, std::int64_t offset, std::int64_t count) {
     const Bits* source = reinterpret_cast<const Bits*>(elements_);
-    const Axis inner = axes_.back();
+    const Axis inner = pattern_->axes_.back();
     while (count > 0) {
         std::int64_t run = std::min(count, inner.extent - index_.back());
         if (inner.stride == 0)
@@ -106,8 +100,8 @@ void BroadcastReader::expand(Bits* target, std::int64_t offset, std::int64_t cou
         count -= run;
         index_.back() += run;
         offset += run * inner.stride;
-        for (std::size_t axis = axes_.size() - 1; axis > 0 && index_[axis] == axes_[axis].extent; --axis) {
-            offset += axes_[axis - 1].stride - index_[axis] * axes_[axis].stride;
+        for (std::size_t axis = pattern_->axes_.size() - 1; axis > 0 && index_[axis] == pattern_->axes_[axis].extent; --axis) {
+            offset += pattern_->axes_[axis - 1].stride - index_[axis] * pattern_->axes_[axis].stride;
             index_[axis] = 0;
             ++index_[axis - 1];
         }

@@ -7,18 +7,46 @@
 
 namespace cotape {
 
-/// Reads a tensor as if it were broadcast to a larger shape, a run of consecutive elements at a time. What is
-/// consecutive in the tensor as well is read in place; the rest is expanded into a buffer. Tensor and buffer must
-/// outlive the reader; a reader belongs to one thread.
-class BroadcastReader {
+/// Where the elements of a tensor are that is read as if it were broadcast to a larger shape.
+class BroadcastPattern {
   public:
-    BroadcastReader(const Tensor& tensor, const Shape& shape);
-    /// Of a tensor of shape `seen` that is a view of `tensor`.
-    BroadcastReader(const Tensor& tensor, const Shape& seen, const View& view, const Shape& shape);
+    /// Of a tensor of shape `seen` whose elements lie as `view` says.
+    BroadcastPattern(const Shape& seen, const View& view, const Shape& shape, Dtype dtype);
 
-    /// How many elements at a time are consecutive in the tensor too, or one and the same element of it. A `read` that
+    /// How many elements at a time are consecutive in the tensor too, or one and the same element of it. A read that
     /// stays within such a run copies nothing.
     std::int64_t run() const;
+
+    /// Whether runs are consecutive elements of the tensor that do not follow one on the other there.
+    bool has_rows_apart() const {
+        return axes_.size() > 1 && axes_.back().stride == 1 && axes_[axes_.size() - 2].stride != 0;
+    }
+
+  private:
+    friend class BroadcastReader;
+
+    struct Axis {
+        std::int64_t extent;
+        std::int64_t stride;
+    };
+    /// Of the first element.
+    std::int64_t offset_;
+    std::size_t element_size_;
+    /// Outermost first; adjacent axes that can be walked as one are one. Empty for "in place".
+    SmallVector<Axis, 4> axes_;
+    /// After how many elements the pattern repeats.
+    std::int64_t period_ = 0;
+};
+
+/// Reads a tensor as if it were broadcast, a run of consecutive elements at a time. What is consecutive in the tensor as
+/// well is read in place; the rest is expanded into a buffer. Pattern, elements and buffer must outlive the reader; a
+/// reader belongs to one thread.
+class BroadcastReader {
+  public:
+    BroadcastReader(const BroadcastPattern& pattern, const std::byte* elements)
+        : pattern_(&pattern),
+          elements_(elements + pattern.offset_ * static_cast<std::int64_t>(pattern.element_size_)),
+          index_(pattern.axes_.size()) {}
 
     /// Gives it a buffer, for as many elements as a read may have, which nobody else writes to until this is called
     /// again.
@@ -51,18 +79,10 @@ class BroadcastReader {
     template <class Bits>
     void expand(Bits* into, std::int64_t offset, std::int64_t count);
 
-    struct Axis {
-        std::int64_t extent;
-        std::int64_t stride;
-    };
-
+    using Axis = BroadcastPattern::Axis;
+    const BroadcastPattern* pattern_;
     const std::byte* elements_;
-    std::size_t element_size_;
-    /// Outermost first; adjacent axes that can be walked as one are one. Empty for "in place".
-    SmallVector<Axis, 4> axes_;
     SmallVector<std::int64_t, 4> index_;
-    /// After how many elements the pattern repeats.
-    std::int64_t period_ = 0;
     std::byte* buffer_ = nullptr;
     /// What the buffer holds: `count` elements, of repetitions of the tensor's elements from `begin` on, all of the
     /// innermost axis or one; or else a part of the pattern, from `begin` within the period on.

@@ -7,7 +7,7 @@
 
 namespace cotape {
 
-FoldWalk::FoldWalk(const GroupFold& fold, const Shape& space) : fold_(&fold) {
+FoldWalk::FoldWalk(const GroupFold& fold, const Shape& space) : kernel_(fold.kernel), operand_(fold.operand) {
     std::int64_t outputs = 1;
     for (std::size_t i = space.size(); i-- > 0;) {
         bool reduced = std::ranges::find(fold.axes, static_cast<std::int64_t>(i)) != fold.axes.end();
@@ -32,8 +32,8 @@ bool FoldWalk::folds_within_chunks() const {
 }
 
 void FoldWalk::start(double* state, std::int64_t outputs) const {
-    for (std::size_t plane = 0; plane < static_cast<std::size_t>(fold_->kernel->planes); ++plane, state += outputs)
-        std::fill_n(state, outputs, fold_->kernel->start[plane]);
+    for (std::size_t plane = 0; plane < static_cast<std::size_t>(kernel_->planes); ++plane, state += outputs)
+        std::fill_n(state, outputs, kernel_->start[plane]);
 }
 
 void FoldWalk::take(const std::byte* elements, std::int64_t begin, std::int64_t count, Dtype dtype,
@@ -47,14 +47,14 @@ void FoldWalk::take(const std::byte* elements, std::int64_t begin, std::int64_t 
         }
         std::int64_t length = std::min(count, inner.extent - within);
         if (inner.reduced) {
-            fold_->kernel->take_run(elements, dtype, length, state + output, outputs_);
+            kernel_->take_run(elements, dtype, length, state + output, outputs_);
         } else {
             std::int64_t rows = 1;
             if (within == 0 && axes_.size() > 1) { // as many as go into the same outputs
                 std::int64_t left = axes_[1].extent - begin / inner.extent % axes_[1].extent;
                 rows = std::clamp<std::int64_t>(count / length, 1, left);
             }
-            fold_->kernel->take_rows(elements, dtype, {rows, length, length}, state + output + within, outputs_);
+            kernel_->take_rows(elements, dtype, {rows, length, length}, state + output + within, outputs_);
             length *= rows;
         }
         elements += static_cast<std::size_t>(length) * size_of(dtype);
@@ -64,12 +64,12 @@ void FoldWalk::take(const std::byte* elements, std::int64_t begin, std::int64_t 
 }
 
 void FoldWalk::take_rows(const std::byte* elements, const FoldRows& rows, Dtype dtype, double* state) const {
-    fold_->kernel->take_rows(elements, dtype, rows, state, rows.width);
+    kernel_->take_rows(elements, dtype, rows, state, rows.width);
 }
 
 void FoldWalk::join(double* states, std::int64_t chunks) const {
     for (std::int64_t chunk = 1; chunk < chunks; ++chunk)
-        fold_->kernel->join(states, states + chunk * static_cast<std::int64_t>(state_size(outputs_)), outputs_,
+        kernel_->join(states, states + chunk * static_cast<std::int64_t>(state_size(outputs_)), outputs_,
                             outputs_);
 }
 
@@ -80,7 +80,7 @@ FoldWalk::Outputs FoldWalk::outputs_of(std::int64_t begin, std::int64_t end) con
 
 void FoldWalk::finish(const GroupFold& fold, const double* state, std::int64_t stride, const Outputs& outputs,
                       Dtype dtype, std::byte* results) const {
-    auto* finish = &fold == fold_ ? fold.kernel->finish : fold.kernel->finish_within;
+    auto* finish = fold.is_within ? fold.kernel->finish_within : fold.kernel->finish;
     std::array<double, 256> values;
     visit_floating(dtype, [&]<class T>(T) {
         T* into = reinterpret_cast<T*>(results);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <cotape/core/fusion_plan.hpp>
+#include <cotape/core/op.hpp>
 
 namespace cotape {
 
@@ -12,15 +12,30 @@ constexpr std::int64_t least_blocks = 8;
 constexpr std::int64_t least_columns = 512;
 constexpr std::int64_t columns_of_cache_line = 16;
 
+/// An operand of a step within a group: a value read from memory, or one that an earlier step left.
+using OperandIndex = std::int32_t;
+
+/// A reduction at the end of a group.
+struct GroupFold {
+    const FoldKernel* kernel;
+    OperandIndex operand;
+    NodeId node;
+    Shape axes;
+    /// How the elements go into the outputs, one of the group's walks; and whether it is the walk of another fold, whose
+    /// state holds this one's result as well.
+    std::int32_t walk = 0;
+    bool is_within = false;
+};
+
 /// How the elements of a space go into the outputs of a fold over some of its axes.
 class FoldWalk {
   public:
     FoldWalk(const GroupFold& fold, const Shape& space);
 
-    const GroupFold& fold() const { return *fold_; }
+    OperandIndex operand() const { return operand_; }
     /// How many numbers the state of so many outputs has.
     std::size_t state_size(std::int64_t outputs) const {
-        return static_cast<std::size_t>(fold_->kernel->planes * outputs);
+        return static_cast<std::size_t>(kernel_->planes * outputs);
     }
     std::int64_t outputs() const { return outputs_; }
     /// How many consecutive elements at a time go into one output, or into as many neighbours.
@@ -48,7 +63,7 @@ class FoldWalk {
     };
     /// The outputs of elements from one position to another, both of them ends of blocks.
     Outputs outputs_of(std::int64_t begin, std::int64_t end) const;
-    /// Writes these elements of the results of `fold`, this one or one that it includes, from a state that begins with
+    /// Writes these elements of the results of `fold`, one that goes this way, from a state that begins with
     /// the first of them and is of `stride` outputs.
     void finish(const GroupFold& fold, const double* state, std::int64_t stride, const Outputs& outputs, Dtype dtype,
                 std::byte* results) const;
@@ -59,7 +74,8 @@ class FoldWalk {
         std::int64_t output_stride;
         bool reduced;
     };
-    const GroupFold* fold_;
+    const FoldKernel* kernel_;
+    OperandIndex operand_;
     SmallVector<Axis, 4> axes_; // innermost first
     std::int64_t outputs_ = 1, reduced_count_ = 1, block_ = 1, count_ = 1;
 };

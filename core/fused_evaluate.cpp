@@ -83,6 +83,19 @@ Plans& plans() {
     return instance;
 }
 
+/// Copies the groups to memory in the order in which they run: each step reads the plan from end to end, and finds it
+/// in no cache.
+void lay_out(FusionPlan& plan) {
+    std::vector<Group> groups;
+    groups.reserve(plan.groups.size());
+    for (PlanUnit& unit : plan.units) {
+        if (unit.group < 0) continue;
+        groups.push_back(plan.groups[static_cast<std::size_t>(unit.group)]);
+        unit.group = static_cast<std::int32_t>(groups.size()) - 1;
+    }
+    plan.groups = std::move(groups);
+}
+
 std::shared_ptr<const FusionPlan> plan_for(const Evaluation& evaluation) {
     Structure structure(evaluation);
     std::shared_ptr<const FusionPlan> plan = plans().find(structure);
@@ -90,6 +103,7 @@ std::shared_ptr<const FusionPlan> plan_for(const Evaluation& evaluation) {
         auto made =
             std::make_shared<FusionPlan>(make_fusion_plan(evaluation.tape, evaluation.needed, evaluation.requested));
         plan_reuse(*made, evaluation.tape, evaluation.requested, evaluation.expendable);
+        lay_out(*made);
         plan = std::move(made);
         plans().insert(std::move(structure), plan);
     }

@@ -9,13 +9,11 @@
 
 #include <cotape/core/group_steps.hpp>
 #include <cotape/core/long_sums.hpp>
+#include <cotape/core/pushed_slices.hpp>
 #include <cotape/core/tape.hpp>
 
 namespace cotape {
 namespace {
-
-/// A value is computed again, instead of stored, up to this many additions from at most one value read from memory.
-constexpr int cheap_cost = 6;
 
 class Planner {
   public:
@@ -29,8 +27,9 @@ class Planner {
                 for (NodeId input : node(id).inputs) of(input).seen_through = false;
         }
         for (NodeId id : requested)
-            if (id <= needed_.back()) of(id).requested = of(id).stored = true, of(id).seen_through = false;
-        for (NodeId id : parts_of_long_sums(tape, needed)) of(id).stored = true;
+            if (id <= needed_.back()) of(id).requested = of(id).kept = of(id).stored = true, of(id).seen_through = false;
+        for (NodeId id : parts_of_long_sums(tape, needed)) of(id).kept = of(id).stored = true;
+        push_slices(requested);
     }
 
     FusionPlan plan() {
@@ -56,6 +55,10 @@ class Planner {
         bool elementwise = false;
         /// Its value is put into memory: always so but for elementwise nodes that only their own group reads.
         bool stored = false;
+        /// Asked for, or a part of a long sum: stored whoever reads it.
+        bool kept = false;
+        /// A slice that is computed from slices.
+        bool pushed = false;
         /// A later group over the same space reads it.
         bool crosses = false;
         /// Only steps read it, which take it from where its input is in memory.
@@ -89,6 +92,32 @@ class Planner {
                });
     }
 
+    /// Slices that are computed from slices become elementwise nodes; what they see is needed no more.
+    void push_slices(std::span<const NodeId> requested) {
+        pushed_ = find_pushed_slices(tape_, needed_, slice_choices_);
+        if (pushed_.empty()) return;
+        for (const auto& [id, slice] : pushed_)
+            of(id).elementwise = of(id).pushed = true, of(id).cost = slice.cost, of(id).seen_through = false;
+        std::vector<bool> read(facts_.size());
+        for (NodeId id : requested)
+            if (id <= needed_.back()) read[static_cast<std::size_t>(id)] = true;
+        for (NodeId id : std::views::reverse(needed_)) {
+            of(id).needed = read[static_cast<std::size_t>(id)];
+            if (!of(id).needed) continue;
+            still_needed_.push_back(id);
+            for (NodeId input : inputs_of(id)) read[static_cast<std::size_t>(input)] = true;
+        }
+        std::ranges::reverse(still_needed_);
+        needed_ = still_needed_;
+    }
+
+    /// What a node is computed from.
+    std::span<const NodeId> inputs_of(NodeId id) const {
+        if (!facts_[static_cast<std::size_t>(id)].pushed) return {node(id).inputs.data(), node(id).inputs.size()};
+        const auto& leaves = pushed_.at(id).leaves;
+        return {leaves.data(), leaves.size()};
+    }
+
     /// An input that can be computed in the same group as `user`, an elementwise node or a fold.
     bool joins(NodeId input, const Type& space) {
         return is_needed(input) && is_elementwise(input) && node(input).type == space;
@@ -105,9 +134,8 @@ class Planner {
 
     void assign_stages() {
         for (NodeId id : needed_) {
-            const Node& current = node(id);
             std::int32_t stage = of(id).least_stage;
-            for (NodeId input : current.inputs)
+            for (NodeId input : inputs_of(id))
                 stage = std::max(stage, fuses_with(id, input) ? of(input).stage : available(input));
             of(id).stage = stage;
         }
@@ -120,7 +148,7 @@ class Planner {
         for (NodeId id : needed_) last_stage = std::max(last_stage, of(id).stage);
         std::vector<std::int32_t> latest(facts_.size(), last_stage);
         for (NodeId id : std::views::reverse(needed_)) {
-            for (NodeId input : node(id).inputs) {
+            for (NodeId input : inputs_of(id)) {
                 bool together = fuses_with(id, input) || (is_needed(input) && is_view(input));
                 std::int32_t& bound = latest[static_cast<std::size_t>(input)];
                 bound = std::min(bound, latest[static_cast<std::size_t>(id)] - (together ? 0 : 1));
@@ -165,14 +193,14 @@ class Planner {
     }
 
     bool fuses_with(NodeId user, NodeId input) {
-        return (is_elementwise(user) || is_fold(node(user))) && joins(input, space_of(user));
+        return (is_elementwise(user) || is_fold(node(user))) && !of(user).pushed && joins(input, space_of(user));
     }
 
     /// What is read from memory by anyone is stored.
     void mark_what_memory_holds() {
         for (NodeId id : needed_) {
             if (!is_elementwise(id)) of(id).stored = true;
-            for (NodeId input : node(id).inputs)
+            for (NodeId input : inputs_of(id))
                 if (is_needed(input) && !fuses_with(id, input)) of(input).stored = true;
         }
     }
@@ -183,13 +211,13 @@ class Planner {
         for (NodeId id : std::views::reverse(needed_)) {
             Facts& facts = of(id);
             if (is_elementwise(id) && !facts.stored) facts.stage = first_reader[static_cast<std::size_t>(id)];
-            for (NodeId input : node(id).inputs) {
+            for (NodeId input : inputs_of(id)) {
                 std::int32_t& first = first_reader[static_cast<std::size_t>(input)];
                 first = std::min(first, facts.stage);
             }
         }
         for (NodeId id : needed_)
-            for (NodeId input : node(id).inputs)
+            for (NodeId input : inputs_of(id))
                 if (is_needed(input) && fuses_with(id, input) && of(input).stage < of(id).stage)
                     of(input).crosses = true;
     }
@@ -198,8 +226,8 @@ class Planner {
         for (NodeId id : needed_) {
             if (!is_elementwise(id)) continue;
             Facts& facts = of(id);
-            facts.cost = node(id).op->cost;
-            for (NodeId input : node(id).inputs) {
+            if (!facts.pushed) facts.cost = node(id).op->cost;
+            for (NodeId input : inputs_of(id)) {
                 bool from_memory = !joins(input, node(id).type) || of(input).stored;
                 if (!from_memory) facts.cost = std::min(facts.cost + of(input).cost, 2 * cheap_cost);
                 NodeId source = from_memory ? input : of(input).source;
@@ -238,7 +266,7 @@ class Planner {
             if (found == candidates.end()) {
                 candidates.push_back(static_cast<std::int32_t>(plan_.groups.size()));
                 found = candidates.end() - 1;
-                plan_.groups.push_back({.space = space, .loads = {}, .steps = {}, .folds = {}});
+                plan_.groups.emplace_back().space = space;
                 roots_.emplace_back();
                 stages_.push_back(of(id).stage);
             }
@@ -262,6 +290,9 @@ class Planner {
                     return placed != plan_.placements.end() && !placed->second.in_one_piece;
                 },
             .is_seen_through = [&](NodeId id) { return is_needed(id) && of(id).seen_through; },
+            .pushed = [&](NodeId id) { return of(id).pushed ? &pushed_.at(id) : nullptr; },
+            .is_computed_in_slices =
+                [&](NodeId input, NodeId user) { return computed_in_slices(tape_, input, user, slice_choices_); },
         };
         find_steps(group, tape_, roots_[index], choices);
     }
@@ -290,7 +321,15 @@ class Planner {
 
     const Tape& tape_;
     std::span<const NodeId> needed_;
+    /// Of `needed_`, what is needed where slices are pushed.
+    std::vector<NodeId> still_needed_;
     std::vector<Facts> facts_;
+    SliceChoices slice_choices_{
+        .is_step = [this](NodeId id) { return is_elementwise(id); },
+        .is_kept = [this](NodeId id) { return of(id).kept; },
+        .is_seen_through = [this](NodeId id) { return of(id).seen_through; },
+    };
+    PushedSlices pushed_;
     FusionPlan plan_;
     std::vector<std::vector<NodeId>> roots_;
     std::vector<std::int32_t> stages_;

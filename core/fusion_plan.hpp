@@ -4,7 +4,8 @@
 #include <span>
 #include <vector>
 
-#include <cotape/core/op.hpp>
+#include <cotape/core/broadcast_reader.hpp>
+#include <cotape/core/fold_walk.hpp>
 #include <cotape/core/placement.hpp>
 
 namespace cotape {
@@ -15,9 +16,6 @@ class Tape;
 constexpr std::size_t most_step_operands = 8;
 /// The longest tile that a group runs at a time, in elements. Rowwise ops of longer rows do not fuse.
 constexpr std::int64_t longest_tile = 1024;
-
-/// An operand of a step within a group: a value read from memory (`loads`), or one that an earlier step left.
-using OperandIndex = std::int32_t;
 
 /// What a group reads from memory: tile by tile where it has the group's extents, otherwise a view of it, stretched.
 struct GroupLoad {
@@ -46,16 +44,6 @@ struct GroupStep {
     OperandIndex overwrites = -1;
 };
 
-/// A reduction at the end of a group.
-struct GroupFold {
-    const FoldKernel* kernel;
-    OperandIndex operand;
-    NodeId node;
-    Shape axes;
-    /// The fold of the same elements whose state holds this one's result as well; -1 for none.
-    std::int32_t within = -1;
-};
-
 /// Elementwise and rowwise nodes over one space of elements, and the reductions at their ends, run together tile by
 /// tile. With rowwise nodes, tiles are made of whole rows.
 struct Group {
@@ -63,6 +51,9 @@ struct Group {
     std::vector<GroupLoad> loads;
     std::vector<GroupStep> steps;
     std::vector<GroupFold> folds;
+    /// How the loads are read that are not in place, and how the folds go that are in no others.
+    std::vector<BroadcastPattern> patterns;
+    std::vector<FoldWalk> walks;
     std::int32_t stores = 0;
     std::int32_t slots = 0;
     /// What an element costs, in additions.

@@ -15,6 +15,8 @@ namespace {
 constexpr std::int64_t elements_of_visit = 8 * longest_tile;
 constexpr std::int64_t rows_of_visit = 16;
 constexpr std::int64_t most_chunks = 32;
+/// Shorter rows are better copied together.
+constexpr std::int64_t least_row = 64;
 /// Rows that each chunk folds at least, lest joining the folds cost as much as folding.
 constexpr std::int64_t least_rows = 64;
 
@@ -33,17 +35,9 @@ GroupRun::GroupRun(Tape& tape, const Group& group, ResultMemory& memory, bool re
     : tape_(tape), group_(group), memory_(memory), element_size_(size_of(group.space.dtype)),
       count_(element_count(group.space.shape)), recycles_(recycles) {
     std::int64_t run = count_;
-    for (const GroupFold& fold : group.folds) {
-        if (fold.within >= 0) continue;
-        walks_.emplace_back(fold, group.space.shape);
-        run = std::min(run, walks_.back().run());
-    }
-    for (const GroupLoad& load : group.loads) {
-        loaded_.push_back(tape.computed(load.node).bytes_begin());
-        if (load.in_place) continue;
-        readers_.emplace_back(tape.computed(load.node), load.shape, load.view, group.space.shape);
-        run = std::min(run, readers_.back().run());
-    }
+    for (const FoldWalk& walk : group.walks) run = std::min(run, walk.run());
+    for (const BroadcastPattern& pattern : group.patterns) run = std::min(run, pattern.run());
+    for (const GroupLoad& load : group.loads) loaded_.push_back(tape.computed(load.node).bytes_begin());
     for (const GroupStep& step : group.steps)
         if (step.in_rows)
             rows_.push_back(memory.rows_of(step.store));
@@ -58,28 +52,32 @@ GroupRun::GroupRun(Tape& tape, const Group& group, ResultMemory& memory, bool re
     else // equal parts of a run
         tile_ = (run_ / extent_ - 1) / ((run_ + longest_tile - 1) / longest_tile) * extent_ + extent_;
     tile_ = std::max<std::int64_t>(1, std::min(tile_, count_));
-    stretch_ = std::max<std::int64_t>(1, count_);
     if (!parts) {
         cut_into_chunks();
+        stretch_ = chunk_;
     } else {
         chunks_ = parts->count();
         chunk_ = count_ / parts->cut.count * parts->width;
-        if (!parts->cut.by_columns) stretch_ = count_ / parts->cut.count * parts->unit;
+        stretch_ = parts->cut.by_columns ? count_ : count_ / parts->cut.count * parts->unit;
         by_columns_ = parts->cut.by_columns && chunks_ > 1;
         if (by_columns_) width_ = parts->width, run_ = parts->cut.count;
     }
-    if (by_columns_) tile_ = std::max<std::int64_t>(1, longest_tile / width_) * width_;
-    if (!walks_.empty()) visit_ = std::max<std::int64_t>(1, elements_of_visit / tile_);
+    if (by_columns_)
+        tile_ = std::max<std::int64_t>(1, longest_tile / width_) * width_;
+    else
+        by_rows_ = run_ >= least_row && run_ < tile_ &&
+                   (!rows_.empty() || std::ranges::any_of(group.patterns, &BroadcastPattern::has_rows_apart));
+    if (!group_.walks.empty()) visit_ = std::max<std::int64_t>(1, elements_of_visit / tile_);
     if (by_columns_) visit_ = std::min(visit_, (rows_of_visit * width_ + tile_ - 1) / tile_);
-    if (by_columns_ || walks_.empty()) return;
+    if (by_columns_ || group_.walks.empty()) return;
     std::size_t bytes = 0;
-    for (const FoldWalk& walk : walks_) bytes += state_bytes(walk, walk.outputs() * states_of(walk));
+    for (const FoldWalk& walk : group_.walks) bytes += state_bytes(walk, walk.outputs() * states_of(walk));
     states_ = allocate_buffer(bytes);
     std::byte* states = states_.get();
-    for (const FoldWalk& walk : walks_) {
+    for (const FoldWalk& walk : group_.walks) {
         state_of_walk_.push_back(reinterpret_cast<double*>(states));
-        for (std::int64_t chunk = 0; chunk < states_of(walk); ++chunk)
-            walk.start(state_of(state_of_walk_.size() - 1, chunk), walk.outputs());
+        for (std::int64_t state = 0; state < states_of(walk); ++state)
+            walk.start(state_of(state_of_walk_.size() - 1, state), walk.outputs());
         states += state_bytes(walk, walk.outputs() * states_of(walk));
     }
 }
@@ -106,7 +104,7 @@ std::byte* GroupRun::room_for(NodeId node, OperandIndex overwrites) {
 /// remains is cut into a size that depends on the space alone.
 void GroupRun::cut_into_chunks() {
     auto folds_rows = [&](const FoldWalk& walk) { return walk.folds_rows() && walk.run() == run_; };
-    by_columns_ = run_ >= least_columns && !walks_.empty() && std::ranges::all_of(walks_, folds_rows);
+    by_columns_ = run_ >= least_columns && !group_.walks.empty() && std::ranges::all_of(group_.walks, folds_rows);
     std::int64_t threads = threads_for(cost_of(group_));
     if (by_columns_) {
         std::int64_t unit = std::lcm(extent_, columns_of_cache_line);
@@ -115,14 +113,14 @@ void GroupRun::cut_into_chunks() {
         chunks_ = (run_ + width_ - 1) / width_;
         return;
     }
-    if (walks_.empty()) {
+    if (group_.walks.empty()) {
         chunk_ = std::max<std::int64_t>(1, (count_ / threads + tile_ - 1) / tile_) * tile_;
         chunks_ = std::max<std::int64_t>(1, (count_ + chunk_ - 1) / chunk_);
         return;
     }
     std::int64_t least = std::max(least_chunk, (count_ + most_chunks - 1) / most_chunks), unit = 1;
     std::int64_t wanted = least;
-    for (const FoldWalk& walk : walks_) {
+    for (const FoldWalk& walk : group_.walks) {
         if (walk.block() <= least || count_ / walk.block() >= least_blocks) {
             unit = std::max(unit, walk.block());
         } else if (!walk.run_is_reduced()) {
@@ -146,32 +144,29 @@ std::size_t GroupRun::slot_bytes(std::size_t slot) const {
 }
 
 std::size_t GroupRun::scratch_bytes() const {
-    std::size_t bytes = readers_.size() * tile_bytes();
+    std::size_t bytes = group_.patterns.size() * tile_bytes();
     for (std::size_t slot = 0; slot < slots(); ++slot) bytes += slot_bytes(slot);
     if (by_columns_)
-        for (const FoldWalk& walk : walks_) bytes += state_bytes(walk, width_);
+        for (const FoldWalk& walk : group_.walks) bytes += state_bytes(walk, width_);
     return bytes;
 }
 
-double* GroupRun::state_of(std::size_t walk, std::int64_t chunk) const {
-    std::size_t state = states_of(walks_[walk]) == 1 ? 0 : static_cast<std::size_t>(chunk);
-    return state_of_walk_[walk] + state * walks_[walk].state_size(walks_[walk].outputs());
+double* GroupRun::state_of(std::size_t walk, std::int64_t stretch) const {
+    std::size_t state = states_of(group_.walks[walk]) == 1 ? 0 : static_cast<std::size_t>(stretch);
+    return state_of_walk_[walk] + state * group_.walks[walk].state_size(group_.walks[walk].outputs());
 }
 
 void GroupRun::finish(std::size_t walk, const double* state, std::int64_t stride, const FoldWalk::Outputs& outputs) {
-    for (std::size_t i = 0; i < group_.folds.size(); ++i) {
-        const GroupFold& fold = group_.folds[i];
-        const GroupFold& taken = fold.within >= 0 ? group_.folds[static_cast<std::size_t>(fold.within)] : fold;
-        if (&walks_[walk].fold() == &taken)
-            walks_[walk].finish(fold, state, stride, outputs, tape_.node(fold.node).type.dtype, results_[i]);
-    }
+    for (std::size_t i = 0; i < group_.folds.size(); ++i)
+        if (const GroupFold& fold = group_.folds[i]; static_cast<std::size_t>(fold.walk) == walk)
+            group_.walks[walk].finish(fold, state, stride, outputs, tape_.node(fold.node).type.dtype, results_[i]);
 }
 
 void GroupRun::join() {
-    for (std::size_t i = 0; i < walks_.size(); ++i) {
-        std::int64_t outputs = walks_[i].outputs();
-        if (states_of(walks_[i]) == 1) continue;
-        walks_[i].join(state_of(i), states_of(walks_[i]));
+    for (std::size_t i = 0; i < group_.walks.size(); ++i) {
+        std::int64_t outputs = group_.walks[i].outputs();
+        if (states_of(group_.walks[i]) == 1) continue;
+        group_.walks[i].join(state_of(i), states_of(group_.walks[i]));
         finish(i, state_of(i), outputs, {0, outputs});
     }
 }

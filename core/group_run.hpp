@@ -3,8 +3,6 @@
 #include <memory>
 #include <vector>
 
-#include <cotape/core/broadcast_reader.hpp>
-#include <cotape/core/fold_walk.hpp>
 #include <cotape/core/fusion_plan.hpp>
 #include <cotape/core/tape.hpp>
 
@@ -54,11 +52,11 @@ class GroupRun {
     std::size_t tile_bytes() const { return (static_cast<std::size_t>(tile_) * element_size_ + 63) / 64 * 64; }
     bool is_folded(std::size_t operand) const;
 
-    /// How many states a fold needs: one for each chunk, unless no two chunks have elements of one output.
+    /// How many states a fold needs: one for each stretch, unless no two stretches have elements of one output.
     std::int64_t states_of(const FoldWalk& walk) const {
-        return by_columns_ || chunk_ % walk.block() == 0 ? 1 : chunks_;
+        return by_columns_ || stretch_ % walk.block() == 0 ? 1 : (count_ - 1) / stretch_ + 1;
     }
-    double* state_of(std::size_t walk, std::int64_t chunk = 0) const;
+    double* state_of(std::size_t walk, std::int64_t stretch = 0) const;
     /// The results of a fold and of those within it (see FoldWalk::finish).
     void finish(std::size_t walk, const double* state, std::int64_t stride, const FoldWalk::Outputs& outputs);
     /// The bytes of the state of some outputs of a fold.
@@ -72,7 +70,7 @@ class GroupRun {
     std::size_t element_size_;
     /// The space, the tiles and chunks it is cut into, and the longest stretch that all loads and folds take as one.
     std::int64_t count_, tile_ = 1, chunk_ = 1, chunks_ = 1, run_ = 1;
-    /// No tile goes beyond a multiple of it: see Parts.
+    /// What folds take in on its own, in order: a chunk or, in a series, see Parts. No tile goes beyond.
     std::int64_t stretch_ = 1;
     /// The rows of rowwise steps; 1 without any.
     std::int64_t extent_ = 1;
@@ -81,14 +79,14 @@ class GroupRun {
     /// Whether chunks are `width_` columns of rows of `run_` elements; else they are of consecutive elements.
     bool by_columns_ = false;
     std::int64_t width_ = 1;
+    /// Whether tiles are rows of `run_` elements each: where rows of loads or results lie apart in memory, these need no
+    /// copies.
+    bool by_rows_ = false;
     bool recycles_;
     SmallVector<const std::byte*, 8> loaded_;
-    /// Of the loads that are not in place; workers have copies.
-    std::vector<BroadcastReader> readers_;
     /// Where the values that steps store go, and the results of folds.
     SmallVector<std::byte*, 8> stored_, results_;
-    std::vector<PlacedRows> rows_;
-    std::vector<FoldWalk> walks_;
+    SmallVector<PlacedRows, 4> rows_;
     /// Of all folds, those of each fold for all chunks. Columns are folded in scratch.
     std::shared_ptr<std::byte> states_;
     SmallVector<double*, 8> state_of_walk_;

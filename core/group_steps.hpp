@@ -5,6 +5,7 @@
 
 #include <cotape/core/fusion_plan.hpp>
 #include <cotape/core/node.hpp>
+#include <cotape/core/pushed_slices.hpp>
 
 namespace cotape {
 
@@ -18,6 +19,10 @@ struct GroupChoices {
     std::function<bool(NodeId)> is_in_rows;
     /// Not in memory itself: its input is, and is read in its place.
     std::function<bool(NodeId)> is_seen_through;
+    /// Null for what is no slice that is computed from slices.
+    std::function<const PushedSlice*(NodeId)> pushed;
+    /// Computed by a step where slices of `user` are, from slices: `input` is its first argument.
+    std::function<bool(NodeId input, NodeId user)> is_computed_in_slices;
 };
 
 bool is_fold(const Node& node);

@@ -5,16 +5,16 @@
 namespace cotape {
 
 GroupWorker::GroupWorker(GroupRun& run, std::byte* scratch)
-    : run_(run), operands_(run.first_slot() + run.slots()), distances_(operands_.size()), folded_(run.walks_.size()) {
+    : run_(run), operands_(run.first_slot() + run.slots()), distances_(operands_.size()), folded_(run.group_.walks.size()) {
     const Group& group = run.group_;
     std::size_t reader = 0;
-    readings_.reserve(run.readers_.size());
+    readings_.reserve(group.patterns.size());
     for (std::size_t i = 0; i < group.loads.size(); ++i) {
         if (group.loads[i].in_place) {
             stored_.push_back({i, const_cast<std::byte*>(run.loaded_[i])});
             continue;
         }
-        readings_.emplace_back(i, run.readers_[reader++], scratch);
+        readings_.emplace_back(i, BroadcastReader(group.patterns[reader++], run.loaded_[i]), scratch);
         scratch += run.tile_bytes();
     }
     for (std::size_t i = 0; i < run.stored_.size(); ++i) stored_.push_back({group.loads.size() + i, run.stored_[i]});
@@ -24,7 +24,7 @@ GroupWorker::GroupWorker(GroupRun& run, std::byte* scratch)
         if (run.is_folded(operand)) kept_.push_back({operand, scratch});
         scratch += run.slot_bytes(slot);
     }
-    for (const FoldWalk& walk : run.walks_) {
+    for (const FoldWalk& walk : run.group_.walks) {
         if (!run.by_columns_) break;
         states_.push_back(reinterpret_cast<double*>(scratch));
         scratch += GroupRun::state_bytes(walk, run.width_);
@@ -41,19 +41,23 @@ void GroupWorker::run(std::int64_t part) {
 
 /// A few consecutive tiles at a time.
 void GroupWorker::run_elements(std::int64_t chunk) {
+    if (run_.by_rows_) std::ranges::fill(distances_, run_.run_);
     std::int64_t first = chunk * run_.chunk_, end = std::min(run_.count_, first + run_.chunk_);
     for (std::int64_t begin = first, next = 0; begin < end; begin = next) {
         next = std::min({end, begin + run_.visit_ * run_.tile_, (begin / run_.stretch_ + 1) * run_.stretch_});
         for (std::int64_t at = begin, count = 0; at < next; at += count) {
             count = std::min(run_.tile_, next - at);
             if (run_.run_ > run_.tile_) count = std::min(count, run_.run_ - at % run_.run_); // stay within a run
-            run_tile(at, {1, count, count}, at - begin);
+            bool rows = run_.by_rows_ && at % run_.run_ == 0 && count % run_.run_ == 0;
+            run_tile(at, rows ? FoldRows{count / run_.run_, run_.run_, run_.run_} : FoldRows{1, count, count},
+                     at - begin);
         }
-        for (std::size_t i = 0; i < run_.walks_.size(); ++i)
-            run_.walks_[i].take(folded_[i], begin, next - begin, run_.group_.space.dtype, run_.state_of(i, chunk));
+        for (std::size_t i = 0; i < run_.group_.walks.size(); ++i)
+            run_.group_.walks[i].take(folded_[i], begin, next - begin, run_.group_.space.dtype,
+                                run_.state_of(i, begin / run_.stretch_));
     }
-    for (std::size_t i = 0; i < run_.walks_.size(); ++i) {
-        const FoldWalk& walk = run_.walks_[i];
+    for (std::size_t i = 0; i < run_.group_.walks.size(); ++i) {
+        const FoldWalk& walk = run_.group_.walks[i];
         FoldWalk::Outputs outputs = walk.outputs_of(first, end);
         if (run_.states_of(walk) == 1) run_.finish(i, run_.state_of(i) + outputs.begin, walk.outputs(), outputs);
     }
@@ -64,15 +68,15 @@ void GroupWorker::run_columns(std::int64_t part) {
     std::int64_t column = part * run_.width_, width = std::min(run_.width_, run_.run_ - column);
     for (const Operand& operand : stored_) distances_[operand.index] = run_.run_;
     for (std::size_t operand = run_.first_slot(); operand < operands_.size(); ++operand) distances_[operand] = width;
-    for (std::size_t i = 0; i < states_.size(); ++i) run_.walks_[i].start(states_[i], width);
+    for (std::size_t i = 0; i < states_.size(); ++i) run_.group_.walks[i].start(states_[i], width);
     std::int64_t rows = run_.count_ / run_.run_, height = run_.tile_ / run_.width_;
     for (std::int64_t row = 0, next = 0; row < rows; row = next) {
         next = std::min(rows, row + height * run_.visit_);
         for (std::int64_t at = row; at < next; at += height)
             run_tile(at * run_.run_ + column, {std::min(height, next - at), width, run_.run_}, (at - row) * width);
         for (std::size_t i = 0; i < states_.size(); ++i) {
-            const FoldWalk& walk = run_.walks_[i];
-            std::int64_t distance = distances_[static_cast<std::size_t>(walk.fold().operand)];
+            const FoldWalk& walk = run_.group_.walks[i];
+            std::int64_t distance = distances_[static_cast<std::size_t>(walk.operand())];
             walk.take_rows(folded_[i], {next - row, width, distance}, run_.group_.space.dtype, states_[i]);
         }
     }
@@ -100,23 +104,29 @@ void GroupWorker::run_tile(std::int64_t begin, const FoldRows& rows, std::int64_
             inputs[i] = operands_[static_cast<std::size_t>(step.operands[i])];
             distances[i] = distances_[static_cast<std::size_t>(step.operands[i])];
         }
+        std::byte* output = operands_[result];
         distances[count] = distances_[result];
+        const PlacedRows* placed = step.in_rows ? &*rows_to_put++ : nullptr;
+        bool in_place = placed && placed->have(begin, rows);
+        if (in_place) {
+            output = placed->first + placed->position(begin) * element_size;
+            distances[count] = rows.distance / placed->width * placed->distance;
+        }
         std::size_t extent = static_cast<std::size_t>(run_.extent_);
         if (step.kernel)
-            step.kernel(inputs, operands_[result], tile);
+            step.kernel(inputs, output, tile);
         else
             for (std::int64_t row = 0; row < rows.count; ++row)
                 step.row_kernel(static_cast<const std::byte*>(inputs[0]) + row * distances[0] * element_size,
-                                operands_[result] + row * distances[1] * element_size, tile.columns / extent, extent);
-        if (!step.in_rows) continue;
+                                output + row * distances[1] * element_size, tile.columns / extent, extent);
+        if (!placed || in_place) continue;
         for (std::int64_t row = 0; row < rows.count; ++row)
-            rows_to_put->put(operands_[result] + row * distances[count] * element_size, begin + row * rows.distance,
-                             rows.width, run_.element_size_);
-        ++rows_to_put;
+            placed->put(output + row * distances[count] * element_size, begin + row * rows.distance, rows.width,
+                        run_.element_size_);
     }
     if (within == 0)
         for (std::size_t i = 0; i < folded_.size(); ++i)
-            folded_[i] = operands_[static_cast<std::size_t>(run_.walks_[i].fold().operand)];
+            folded_[i] = operands_[static_cast<std::size_t>(run_.group_.walks[i].operand())];
 }
 
 } // namespace cotape

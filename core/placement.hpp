@@ -38,6 +38,12 @@ struct PlacedRows {
     std::int64_t width;
     std::int64_t distance;
 
+    /// Where an element of the value is, counted from the first.
+    std::int64_t position(std::int64_t element) const { return element / width * distance + element % width; }
+    /// Whether rows of consecutive elements, the first from `begin` on, lie equally far apart, none in pieces.
+    bool have(std::int64_t begin, const FoldRows& rows) const {
+        return begin % width + rows.width <= width && (rows.count == 1 || rows.distance % width == 0);
+    }
     /// Copies `count` elements that begin at position `begin` of the value.
     void put(const std::byte* elements, std::int64_t begin, std::int64_t count, std::size_t element_size) const;
 };

@@ -1,13 +1,13 @@
 #include <cotape/core/series_plan.hpp>
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
 
 #include <cotape/core/buffer_reuse.hpp>
-#include <cotape/core/fold_walk.hpp>
 #include <cotape/core/tape.hpp>
 
 namespace cotape {
@@ -20,6 +20,8 @@ constexpr std::size_t most_whole_groups = 8;
 /// Where the least part takes more, it would not stay in the cache.
 constexpr std::int64_t most_bytes = 1024 * 1024;
 constexpr std::int64_t least_width = 64;
+/// So many numbers the states of a fold may have whose outputs have elements in all blocks, each block a state.
+constexpr std::int64_t most_joined = 64 * 1024;
 
 /// How far apart neighbours along an axis of a space are in what is read for them.
 std::int64_t stride_along(const GroupLoad& load, const Shape& space, std::size_t axis) {
@@ -55,6 +57,9 @@ bool keeps_blocks(const GroupLoad& load, std::int64_t size, const Shape& space, 
     return left == 1 && first >= 0 && last < size / blocks;
 }
 
+/// Where a unit goes, of those between the first and the last of a series.
+enum class Place { before, within, after };
+
 class Former {
   public:
     Former(FusionPlan& plan, const Tape& tape) : plan_(plan), tape_(tape) {}
@@ -72,18 +77,18 @@ class Former {
         return std::ranges::any_of(group.loads, &GroupLoad::of_state);
     }
 
-    /// By which all folds of a group are cut.
+    /// By which the folds of a group are cut: by columns if all fold rows, or else into blocks that share no outputs,
+    /// but for folds whose elements all do.
     std::optional<Cut> cut_of(const PlanUnit& unit) const {
         if (unit.group < 0 || unit.series >= 0 || group_of(unit).folds.empty()) return std::nullopt;
         const Group& group = group_of(unit);
-        std::int64_t count = element_count(group.space.shape), block = 1;
+        std::int64_t count = element_count(group.space.shape), block = 1, columns = 0;
         if (count == 0) return std::nullopt;
-        for (const GroupFold& fold : group.folds) {
-            FoldWalk walk(fold, group.space.shape);
-            if (walk.folds_rows()) return Cut{true, walk.run()};
-            block = std::lcm(block, walk.block());
+        for (const FoldWalk& walk : group.walks) {
+            if (walk.folds_rows()) columns = walk.run();
+            if (walk.block() < count) block = std::lcm(block, walk.block());
         }
-        return Cut{false, count / block};
+        return block == 1 ? Cut{true, columns} : Cut{false, count / block};
     }
 
     bool fits(const Group& group, const Cut& cut) const {
@@ -95,13 +100,17 @@ class Former {
                                    [&](const GroupStep& step) {
                                        return step.kernel || (!cut.by_columns && count / cut.count % space.back() == 0);
                                    }) &&
-               std::ranges::all_of(group.folds, [&](const GroupFold& fold) {
-                   FoldWalk walk(fold, space);
+               std::ranges::all_of(group.walks, [&](const FoldWalk& walk) {
+                   if (is_joined(walk, count, cut)) return walk.outputs() * cut.count <= most_joined;
                    if (!walk.folds_within_chunks()) return false;
                    if (cut.by_columns) return walk.folds_rows() && walk.run() == cut.count;
-                   return count / cut.count % walk.block() == 0 &&
-                          (!walk.run_is_reduced() || walk.run() <= longest_tile);
+                   return !walk.run_is_reduced() || walk.run() <= longest_tile;
                });
+    }
+
+    /// Whether outputs of a fold have elements in several blocks: nobody reads them before all parts have run.
+    static bool is_joined(const FoldWalk& walk, std::int64_t count, const Cut& cut) {
+        return !cut.by_columns && count / cut.count % walk.block() != 0;
     }
 
     /// Makes a series that begins with the unit there, if that pays. Then the units from there on are others.
@@ -109,33 +118,44 @@ class Former {
         std::optional<Cut> cut = cut_of(plan_.units[begin]);
         if (!cut || cut->count < 2 || !fits(group_of(plan_.units[begin]), *cut)) return false;
         std::int64_t whole = element_count(group_of(plan_.units[begin]).space.shape);
-        std::unordered_set<NodeId> touched, written;
-        std::vector<bool> joins;
+        std::unordered_set<NodeId> touched, written, late;
+        std::vector<Place> places;
         std::size_t size = 0, whole_groups = 0;
         for (std::size_t i = begin; i < plan_.units.size() && i - begin <= size + most_between; ++i) {
             const PlanUnit& unit = plan_.units[i];
-            if (unit.series >= 0 || (unit.group >= 0 && overwrites_state(group_of(unit)))) break;
-            bool needs_it = false, shares = i == begin;
+            if (unit.group >= 0 && overwrites_state(group_of(unit))) break;
+            bool needs_it = false, needs_late = false, shares = i == begin;
             for_each_read(plan_, unit, tape_, [&](NodeId id) {
                 needs_it |= written.contains(id);
+                needs_late |= late.contains(id);
                 shares |= touched.contains(id) && size_of_node(id) == whole;
             });
-            joins.push_back((needs_it || shares) && can_join(unit, written, *cut));
-            if (needs_it && !joins.back()) break;
-            if (!joins.back()) continue;
-            for_each_write(plan_, unit, [&](NodeId id, const GroupStep*) { written.insert(id), touched.insert(id); });
+            auto add_writes = [&](auto&... sets) {
+                for_each_write(plan_, unit, [&](NodeId id, const GroupStep*) { (sets.insert(id), ...); });
+            };
+            bool joins = (needs_it || shares) && !needs_late && can_join(unit, written, *cut);
+            if ((needs_it && !joins && !needs_late) || (needs_late && unit.series >= 0)) break;
+            places.push_back(joins ? Place::within : needs_late ? Place::after : Place::before);
+            if (needs_late) add_writes(late);
+            if (!joins) continue;
+            add_writes(written, touched);
             if (unit.group < 0) continue;
             for_each_read(plan_, unit, tape_, [&](NodeId id) { touched.insert(id); });
-            if (element_count(group_of(unit).space.shape) != whole) continue;
+            const Group& group = group_of(unit);
+            std::int64_t count = element_count(group.space.shape);
+            for (const GroupFold& fold : group.folds)
+                if (is_joined(group.walks[static_cast<std::size_t>(fold.walk)], count, *cut)) late.insert(fold.node);
+            if (count != whole) continue;
             size = i + 1 - begin;
             if (++whole_groups == most_whole_groups) break;
         }
         if (whole_groups < 2) return false;
-        joins.resize(size);
-        return keep(begin, joins, *cut);
+        places.resize(size);
+        return keep(begin, places, *cut);
     }
 
     bool can_join(const PlanUnit& unit, const std::unordered_set<NodeId>& written, const Cut& cut) const {
+        if (unit.series >= 0) return false;
         if (unit.group < 0) return tape_.node(unit.node).op->kind == OpKind::view;
         const Group& group = group_of(unit);
         return fits(group, cut) && std::ranges::all_of(group.loads, [&](const GroupLoad& load) {
@@ -144,17 +164,18 @@ class Former {
         });
     }
 
-    /// Moves the units that join behind the others, and marks them as a series, unless its parts are too large.
-    bool keep(std::size_t begin, const std::vector<bool>& joins, const Cut& cut) {
-        std::vector<PlanUnit> others, members;
-        for (std::size_t i = 0; i < joins.size(); ++i)
-            (joins[i] ? members : others).push_back(plan_.units[begin + i]);
-        std::int64_t bytes = bytes_of(members) / cut.count;
+    /// Marks the units within as a series, with the others before and after it, unless its parts are too large.
+    bool keep(std::size_t begin, const std::vector<Place>& places, const Cut& cut) {
+        std::array<std::vector<PlanUnit>, 3> units;
+        for (std::size_t i = 0; i < places.size(); ++i)
+            units[static_cast<std::size_t>(places[i])].push_back(plan_.units[begin + i]);
+        std::vector<PlanUnit>& within = units[static_cast<std::size_t>(Place::within)];
+        std::int64_t bytes = bytes_of(within) / cut.count;
         if (bytes * (cut.by_columns ? std::min(cut.count, least_width) : 1) > most_bytes) return false;
-        for (PlanUnit& unit : members) unit.series = static_cast<std::int32_t>(plan_.series.size());
+        for (PlanUnit& unit : within) unit.series = static_cast<std::int32_t>(plan_.series.size());
         plan_.series.push_back({cut, bytes});
-        auto rest = std::ranges::move(others, plan_.units.begin() + static_cast<std::ptrdiff_t>(begin)).out;
-        std::ranges::move(members, rest);
+        auto rest = plan_.units.begin() + static_cast<std::ptrdiff_t>(begin);
+        for (std::vector<PlanUnit>& moved : units) rest = std::ranges::move(moved, rest).out;
         return true;
     }
 

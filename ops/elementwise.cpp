@@ -53,8 +53,13 @@ Tensor elementwise_kernel(const Call& call, const Type& output, std::span<const 
         return std::move(result).freeze();
     }
 
+    std::vector<BroadcastPattern> patterns;
     std::vector<BroadcastReader> readers;
-    for (const Tensor& input : inputs) readers.emplace_back(input, output.shape);
+    patterns.reserve(inputs.size());
+    for (const Tensor& input : inputs) {
+        patterns.emplace_back(input.shape(), View{0, dense_strides(input.shape())}, output.shape, output.dtype);
+        readers.emplace_back(patterns.back(), input.bytes_begin());
+    }
     int threads = count >= parallel_size ? omp_get_max_threads() : 1;
     std::vector<std::vector<BroadcastReader>> readers_of_thread(static_cast<std::size_t>(threads), readers);
     std::size_t tile_bytes = static_cast<std::size_t>(tile_size) * element_size;

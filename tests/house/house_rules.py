@@ -25,6 +25,7 @@ PRIVATE_HEADERS = {
     'core/group_worker.hpp',
     'core/long_sums.hpp',
     'core/placement.hpp',
+    'core/pushed_slices.hpp',
     'core/series_plan.hpp',
     'core/series_run.hpp',
     'core/strided_copy.hpp',
