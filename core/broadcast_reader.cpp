@@ -26,30 +26,34 @@ std::int64_t BroadcastPattern::run() const {
 }
 
 std::int64_t BroadcastReader::locate(std::int64_t position) {
+    const auto& axes = pattern_->axes_;
     std::int64_t offset = 0;
-    for (std::size_t axis = pattern_->axes_.size() - 1; axis > 0; --axis) {
-        std::int64_t outer = position / pattern_->axes_[axis].extent;
-        index_[axis] = position - outer * pattern_->axes_[axis].extent;
+    for (std::size_t axis = axes.size() - 1; axis > 0; --axis) {
+        std::int64_t outer = position / axes[axis].extent;
+        index_[axis] = position - outer * axes[axis].extent;
         position = outer;
-        offset += index_[axis] * pattern_->axes_[axis].stride;
+        offset += index_[axis] * axes[axis].stride;
     }
     index_[0] = position;
-    return offset + position * pattern_->axes_[0].stride;
+    return offset + position * axes[0].stride;
 }
 
 bool BroadcastReader::repeats(std::int64_t count) const {
-    const Axis& inner = pattern_->axes_.back();
+    const auto& axes = pattern_->axes_;
+    const Axis& inner = axes.back();
     if (inner.stride == 0) return index_.back() + count <= inner.extent;
-    if (pattern_->axes_.size() == 1 || index_.back() != 0) return false;
-    std::size_t outer = pattern_->axes_.size() - 2;
-    return pattern_->axes_[outer].stride == 0 && index_[outer] * inner.extent + count <= pattern_->axes_[outer].extent * inner.extent;
+    if (axes.size() == 1 || index_.back() != 0) return false;
+    std::size_t outer = axes.size() - 2;
+    return axes[outer].stride == 0 && index_[outer] * inner.extent + count <= axes[outer].extent * inner.extent;
 }
 
 const void* BroadcastReader::read(std::int64_t begin, std::int64_t count) {
-    if (pattern_->axes_.empty()) return elements_ + static_cast<std::size_t>(begin) * pattern_->element_size_;
+    const auto& axes = pattern_->axes_;
+    std::size_t element_size = pattern_->element_size_;
+    if (axes.empty()) return elements_ + static_cast<std::size_t>(begin) * element_size;
     std::int64_t offset = locate(begin);
-    bool within_run = index_.back() + count <= pattern_->axes_.back().extent;
-    if (within_run && pattern_->axes_.back().stride == 1) return elements_ + static_cast<std::size_t>(offset) * pattern_->element_size_;
+    bool within_run = index_.back() + count <= axes.back().extent;
+    if (within_run && axes.back().stride == 1) return elements_ + static_cast<std::size_t>(offset) * element_size;
 
     bool repeated = repeats(count);
     std::int64_t source = repeated ? offset : begin % pattern_->period_;
@@ -60,19 +64,21 @@ const void* BroadcastReader::read(std::int64_t begin, std::int64_t count) {
 }
 
 BroadcastReader::Rows BroadcastReader::read_rows(std::int64_t begin, const FoldRows& rows) {
-    if (pattern_->axes_.empty()) return {read(begin, rows.width), rows.distance};
-    bool repeats_rows = pattern_->axes_[0].stride == 0 && rows.distance % pattern_->period_ == 0;
+    const auto& axes = pattern_->axes_;
+    std::size_t element_size = pattern_->element_size_;
+    if (axes.empty()) return {read(begin, rows.width), rows.distance};
+    bool repeats_rows = axes[0].stride == 0 && rows.distance % pattern_->period_ == 0;
     if (repeats_rows || rows.count == 1) return {read(begin, rows.width), 0};
     std::int64_t offset = locate(begin);
-    const Axis& inner = pattern_->axes_.back();
+    const Axis& inner = axes.back();
     if (inner.stride == 1 && rows.distance == inner.extent && index_.back() + rows.width <= inner.extent) {
-        std::size_t outer = pattern_->axes_.size() - 2;
-        if (index_[outer] + rows.count <= pattern_->axes_[outer].extent)
-            return {elements_ + static_cast<std::size_t>(offset) * pattern_->element_size_, pattern_->axes_[outer].stride};
+        std::size_t outer = axes.size() - 2;
+        if (index_[outer] + rows.count <= axes[outer].extent)
+            return {elements_ + static_cast<std::size_t>(offset) * element_size, axes[outer].stride};
     }
     for (std::int64_t row = 0; row < rows.count; ++row)
-        expand(buffer_ + static_cast<std::size_t>(row * rows.width) * pattern_->element_size_,
-               locate(begin + row * rows.distance), rows.width);
+        expand(buffer_ + static_cast<std::size_t>(row * rows.width) * element_size, locate(begin + row * rows.distance),
+               rows.width);
     held_ = {};
     return {buffer_, rows.width};
 }
@@ -86,8 +92,9 @@ void BroadcastReader::expand(std::byte* into, std::int64_t offset, std::int64_t 
 
 template <class Bits>
 void BroadcastReader::expand(Bits* target, std::int64_t offset, std::int64_t count) {
+    const auto& axes = pattern_->axes_;
     const Bits* source = reinterpret_cast<const Bits*>(elements_);
-    const Axis inner = pattern_->axes_.back();
+    const Axis inner = axes.back();
     while (count > 0) {
         std::int64_t run = std::min(count, inner.extent - index_.back());
         if (inner.stride == 0)
@@ -100,8 +107,8 @@ void BroadcastReader::expand(Bits* target, std::int64_t offset, std::int64_t cou
         count -= run;
         index_.back() += run;
         offset += run * inner.stride;
-        for (std::size_t axis = pattern_->axes_.size() - 1; axis > 0 && index_[axis] == pattern_->axes_[axis].extent; --axis) {
-            offset += pattern_->axes_[axis - 1].stride - index_[axis] * pattern_->axes_[axis].stride;
+        for (std::size_t axis = axes.size() - 1; axis > 0 && index_[axis] == axes[axis].extent; --axis) {
+            offset += axes[axis - 1].stride - index_[axis] * axes[axis].stride;
             index_[axis] = 0;
             ++index_[axis - 1];
         }

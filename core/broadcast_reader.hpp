@@ -38,14 +38,13 @@ class BroadcastPattern {
     std::int64_t period_ = 0;
 };
 
-/// Reads a tensor as if it were broadcast, a run of consecutive elements at a time. What is consecutive in the tensor as
-/// well is read in place; the rest is expanded into a buffer. Pattern, elements and buffer must outlive the reader; a
-/// reader belongs to one thread.
+/// Reads a tensor as if it were broadcast, a run of consecutive elements at a time. What is consecutive in the tensor
+/// as well is read in place; the rest is expanded into a buffer. Pattern, elements and buffer must outlive the reader;
+/// a reader belongs to one thread.
 class BroadcastReader {
   public:
     BroadcastReader(const BroadcastPattern& pattern, const std::byte* elements)
-        : pattern_(&pattern),
-          elements_(elements + pattern.offset_ * static_cast<std::int64_t>(pattern.element_size_)),
+        : pattern_(&pattern), elements_(elements + pattern.offset_ * static_cast<std::int64_t>(pattern.element_size_)),
           index_(pattern.axes_.size()) {}
 
     /// Gives it a buffer, for as many elements as a read may have, which nobody else writes to until this is called

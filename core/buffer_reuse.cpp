@@ -1,6 +1,7 @@
 #include <cotape/core/buffer_reuse.hpp>
 
 #include <algorithm>
+#include <unordered_map>
 
 #include <cotape/core/series_plan.hpp>
 
@@ -25,9 +26,10 @@ class Reuse {
         delay_what_overwrites_states();
         form_series(plan_, tape_);
         find_last_readers();
-        for_each_turn(plan_.units, [&](std::span<const PlanUnit> units) {
-            for (const PlanUnit& unit : units)
-                if (unit.group >= 0) overwrite(unit, units);
+        place_what_parts_overwrite();
+        for_each_overwriting([&](GroupStep& step, std::size_t load, const Group& group) {
+            step.overwrites = static_cast<OperandIndex>(load);
+            if (!is_overwritten_in_place(group.loads[load].node)) plan_.placements.erase(step.store);
         });
     }
 
@@ -35,6 +37,8 @@ class Reuse {
     struct Facts {
         bool expendable = false, requested = false;
         bool dying = false;
+        /// A node that does not fuse reads it: its value may lie in the same memory.
+        bool read_by_op = false;
         std::int32_t readers = 0;
         /// The unit that writes it, and the last that reads or writes it; -1 where the plan does not write it.
         std::int32_t writer = -1, last_unit = -1;
@@ -69,6 +73,7 @@ class Reuse {
             std::int32_t position = static_cast<std::int32_t>(i);
             for_each_read(plan_, plan_.units[i], tape_, [&](NodeId id) {
                 if (concerns(id) && of(id).last_unit >= 0) of(id).last_unit = position;
+                if (concerns(id)) of(id).read_by_op |= plan_.units[i].group < 0;
             });
             for_each_write(plan_, plan_.units[i], [&](NodeId id, const GroupStep*) {
                 of(id).writer = of(id).last_unit = position;
@@ -102,8 +107,44 @@ class Reuse {
         });
     }
 
+    bool is_overwritten_in_place(NodeId id) const {
+        auto placed = plan_.placements.find(id);
+        return placed != plan_.placements.end() && placed->second.is_overwritten;
+    }
+
+    /// What a part of a whole is written over lies where that part will be, if that holds for half of the whole.
+    void place_what_parts_overwrite() {
+        std::unordered_map<NodeId, NodeId> part_over;
+        std::unordered_map<NodeId, std::int64_t> elements;
+        for_each_overwriting([&](const GroupStep& step, std::size_t load, const Group& group) {
+            NodeId old = group.loads[load].node;
+            auto placed = plan_.placements.find(step.store);
+            if (placed == plan_.placements.end() || !tape_.node(old).op->fill || plan_.placements.contains(old) ||
+                of(old).read_by_op)
+                return;
+            part_over.emplace(old, step.store);
+            elements[placed->second.whole] += element_count(tape_.node(old).type.shape);
+        });
+        for (auto [old, part] : part_over) {
+            Placement place = plan_.placements.at(part);
+            place.is_overwritten = true;
+            if (2 * elements[place.whole] >= element_count(tape_.node(place.whole).type.shape))
+                plan_.placements.emplace(old, place);
+        }
+    }
+
+    /// Calls `visit(GroupStep&, std::size_t load, const Group&)` for the steps that may store over loads.
+    template <class Visit>
+    void for_each_overwriting(Visit visit) {
+        for_each_turn(plan_.units, [&](std::span<const PlanUnit> units) {
+            for (const PlanUnit& unit : units)
+                if (unit.group >= 0) pair_stores_with_loads(unit, units, visit);
+        });
+    }
+
     /// Pairs the values that a group, alone or in a series of units, stores with those it may write them over.
-    void overwrite(const PlanUnit& unit, std::span<const PlanUnit> units) {
+    template <class Visit>
+    void pair_stores_with_loads(const PlanUnit& unit, std::span<const PlanUnit> units, Visit visit) {
         Group& group = group_of(unit);
         std::int32_t position = static_cast<std::int32_t>(&unit - plan_.units.data());
         std::vector<std::size_t> last_step(group.loads.size(), 0);
@@ -120,7 +161,9 @@ class Reuse {
             bool dies =
                 load.in_place && concerns(load.node) && of(load.node).dying && of(load.node).last_unit == position;
             bool seen_elsewhere = std::ranges::count(group.loads, load.node, &GroupLoad::node) > 1;
-            bool is_free = load.of_state || (dies && !seen_elsewhere && !is_read_across_parts(load.node, units));
+            bool has_own_memory = !plan_.placements.contains(load.node) || is_overwritten_in_place(load.node);
+            bool is_free = load.of_state || (dies && has_own_memory && !seen_elsewhere &&
+                                             !is_read_across_parts(load.node, units));
             if (is_free) free.push_back(i);
         }
         std::ranges::stable_partition(free, [&](std::size_t i) { return group.loads[i].of_state; });
@@ -128,8 +171,7 @@ class Reuse {
             if (group.steps[i].store < 0 || group.steps[i].in_rows) continue;
             auto found = std::ranges::find_if(free, [&](std::size_t load) { return last_step[load] <= i; });
             if (found == free.end()) continue;
-            group.steps[i].overwrites = static_cast<OperandIndex>(*found);
-            plan_.placements.erase(group.steps[i].store);
+            visit(group.steps[i], *found, group);
             free.erase(found);
         }
     }

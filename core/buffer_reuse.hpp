@@ -9,10 +9,11 @@ namespace cotape {
 
 /// Settles when the plan's values leave memory, and which are written over. What a unit puts into memory dies after the
 /// last unit that reads it, unless it is requested; a group stores a value in place of one of the same size that dies
-/// with it and that the group has read by then, rather than in its place within a whole. What dies within a series
-/// stays until all of that has run, or is written over part by part. A group that alone reads an `expendable` variable,
-/// and whose results no other unit reads, is moved to the end, after all that can throw, and writes over that as well.
-/// Forms series (see series_plan.hpp).
+/// with it and that the group has read by then. Where the value is part of a whole, the other is put there from the
+/// start, if its op can be told where and enough of the whole is computed so; else the part is copied in the end. What
+/// dies within a series stays until all of that has run, or is written over part by part. A group that alone reads an
+/// `expendable` variable, and whose results no other unit reads, is moved to the end, after all that can throw, and
+/// writes over that as well. Forms series (see series_plan.hpp).
 void plan_reuse(FusionPlan& plan, const Tape& tape, std::span<const NodeId> requested,
                 std::span<const NodeId> expendable);
 

@@ -30,7 +30,8 @@ void evaluate_plain(const Evaluation& evaluation);
 /// With Keep::all it keeps every value that it put into memory. Results do not depend on the number of threads.
 void evaluate_fused(const Evaluation& evaluation);
 
-/// The value of one node from those of its inputs.
+/// The value of one node from those of its inputs; `room` is called for memory for it, if its op wants some.
+Tensor compute_node(const Tape& tape, const Node& node, const std::function<MutableTensor()>& room);
 Tensor compute_node(const Tape& tape, const Node& node);
 
 } // namespace cotape

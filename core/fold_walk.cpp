@@ -67,10 +67,9 @@ void FoldWalk::take_rows(const std::byte* elements, const FoldRows& rows, Dtype 
     kernel_->take_rows(elements, dtype, rows, state, rows.width);
 }
 
-void FoldWalk::join(double* states, std::int64_t chunks) const {
-    for (std::int64_t chunk = 1; chunk < chunks; ++chunk)
-        kernel_->join(states, states + chunk * static_cast<std::int64_t>(state_size(outputs_)), outputs_,
-                            outputs_);
+void FoldWalk::join(double* states, std::int64_t count) const {
+    for (std::int64_t i = 1; i < count; ++i)
+        kernel_->join(states, states + i * static_cast<std::int64_t>(state_size(outputs_)), outputs_, outputs_);
 }
 
 FoldWalk::Outputs FoldWalk::outputs_of(std::int64_t begin, std::int64_t end) const {

@@ -21,8 +21,8 @@ struct GroupFold {
     OperandIndex operand;
     NodeId node;
     Shape axes;
-    /// How the elements go into the outputs, one of the group's walks; and whether it is the walk of another fold, whose
-    /// state holds this one's result as well.
+    /// Which of the group's walks tells how elements go into outputs, and whether that is another fold's, whose state
+    /// holds this one's result as well.
     std::int32_t walk = 0;
     bool is_within = false;
 };
@@ -34,9 +34,7 @@ class FoldWalk {
 
     OperandIndex operand() const { return operand_; }
     /// How many numbers the state of so many outputs has.
-    std::size_t state_size(std::int64_t outputs) const {
-        return static_cast<std::size_t>(kernel_->planes * outputs);
-    }
+    std::size_t state_size(std::int64_t outputs) const { return static_cast<std::size_t>(kernel_->planes * outputs); }
     std::int64_t outputs() const { return outputs_; }
     /// How many consecutive elements at a time go into one output, or into as many neighbours.
     std::int64_t run() const { return axes_[0].extent; }
@@ -56,8 +54,8 @@ class FoldWalk {
     /// Where it folds rows: takes in parts of rows, into the state of as many outputs.
     void take_rows(const std::byte* elements, const FoldRows& rows, Dtype dtype, double* state) const;
 
-    /// Joins the states of all chunks, each of all outputs, into the first.
-    void join(double* states, std::int64_t chunks) const;
+    /// Joins so many states, each of all outputs, into the first.
+    void join(double* states, std::int64_t count) const;
     struct Outputs {
         std::int64_t begin, end;
     };

@@ -116,7 +116,7 @@ void evaluate_fused(const Evaluation& evaluation) {
     Tape& tape = evaluation.tape;
     bool recycles = evaluation.keep == Keep::requested;
     std::shared_ptr<const FusionPlan> plan = plan_for(evaluation);
-    ResultMemory memory(tape, plan->placements);
+    ResultMemory memory(tape, plan->placements, recycles);
     for_each_turn(plan->units, [&](std::span<const PlanUnit> units) {
         const PlanUnit& last = units.back();
         if (last.group >= 0)
@@ -124,7 +124,8 @@ void evaluate_fused(const Evaluation& evaluation) {
         else if (tape.node(last.node).op->placement)
             tape.set_computed(last.node, memory.complete(last.node));
         else
-            tape.set_computed(last.node, compute_node(tape, tape.node(last.node)));
+            tape.set_computed(last.node,
+                              compute_node(tape, tape.node(last.node), [&] { return memory.of(last.node); }));
         if (recycles)
             for (NodeId id : last.dying) tape.set_computed(id, Tensor());
     });

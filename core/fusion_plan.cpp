@@ -26,10 +26,15 @@ class Planner {
             if (!of(id).elementwise)
                 for (NodeId input : node(id).inputs) of(input).seen_through = false;
         }
-        for (NodeId id : requested)
-            if (id <= needed_.back()) of(id).requested = of(id).kept = of(id).stored = true, of(id).seen_through = false;
+        for (NodeId id : requested) {
+            if (id > needed_.back()) continue;
+            of(id).requested = of(id).is_asked_for = of(id).kept = of(id).stored = true;
+            of(id).seen_through = false;
+            for (NodeId shown = id; node(shown).op->kind == OpKind::view || node(shown).op->view;)
+                of(shown = node(shown).inputs[0]).is_asked_for = true;
+        }
         for (NodeId id : parts_of_long_sums(tape, needed)) of(id).kept = of(id).stored = true;
-        push_slices(requested);
+        push_slices();
     }
 
     FusionPlan plan() {
@@ -39,7 +44,8 @@ class Planner {
         assign_stages();
         sink_to_first_readers();
         find_values_to_store();
-        plan_.placements = find_placements(tape_, needed_, [&](NodeId id) { return writing_of(id); });
+        plan_.placements = find_placements(
+            tape_, needed_, [&](NodeId id) { return inputs_of(id); }, [&](NodeId id) { return writing_of(id); });
         gather_roots();
         for (std::size_t group = 0; group < plan_.groups.size(); ++group) find_steps_of(group);
         order_units();
@@ -55,7 +61,9 @@ class Planner {
         bool elementwise = false;
         /// Its value is put into memory: always so but for elementwise nodes that only their own group reads.
         bool stored = false;
-        /// Asked for, or a part of a long sum: stored whoever reads it.
+        /// Requested itself, or the memory that a requested view shows.
+        bool is_asked_for = false;
+        /// Requested, or a part of a long sum: stored whoever reads it.
         bool kept = false;
         /// A slice that is computed from slices.
         bool pushed = false;
@@ -87,22 +95,19 @@ class Planner {
         bool rowwise = candidate.op->kind == OpKind::rowwise && row_kernel(candidate) && shape.back() <= longest_tile &&
                        candidate.attributes.integer("axis") == static_cast<std::int64_t>(shape.size()) - 1;
         return (elementwise || rowwise) && candidate.inputs.size() <= most_step_operands &&
-               std::ranges::all_of(candidate.inputs, [&](NodeId input) {
-                   return node(input).type.dtype == candidate.type.dtype;
-               });
+               std::ranges::all_of(candidate.inputs,
+                                   [&](NodeId input) { return node(input).type.dtype == candidate.type.dtype; });
     }
 
     /// Slices that are computed from slices become elementwise nodes; what they see is needed no more.
-    void push_slices(std::span<const NodeId> requested) {
+    void push_slices() {
         pushed_ = find_pushed_slices(tape_, needed_, slice_choices_);
         if (pushed_.empty()) return;
         for (const auto& [id, slice] : pushed_)
             of(id).elementwise = of(id).pushed = true, of(id).cost = slice.cost, of(id).seen_through = false;
         std::vector<bool> read(facts_.size());
-        for (NodeId id : requested)
-            if (id <= needed_.back()) read[static_cast<std::size_t>(id)] = true;
         for (NodeId id : std::views::reverse(needed_)) {
-            of(id).needed = read[static_cast<std::size_t>(id)];
+            of(id).needed = of(id).requested || read[static_cast<std::size_t>(id)];
             if (!of(id).needed) continue;
             still_needed_.push_back(id);
             for (NodeId input : inputs_of(id)) read[static_cast<std::size_t>(input)] = true;
@@ -244,9 +249,10 @@ class Planner {
 
     /// What is asked for has memory of its own, lest it keep that of others.
     Writing writing_of(NodeId id) {
-        if (!is_needed(id) || of(id).requested) return Writing::elsewhere;
+        if (!is_needed(id) || of(id).is_asked_for) return Writing::elsewhere;
         if (is_elementwise(id)) return of(id).stored ? Writing::in_rows : Writing::elsewhere;
-        return node(id).op->placement ? Writing::in_one_piece : Writing::elsewhere;
+        bool anywhere = node(id).op->placement || node(id).op->fill || is_fold(node(id));
+        return anywhere ? Writing::in_one_piece : Writing::elsewhere;
     }
 
     /// Groups begin as the stored values and the folds of one stage and space.

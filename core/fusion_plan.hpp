@@ -38,7 +38,7 @@ struct GroupStep {
     OperandIndex result;
     /// What the result is stored as; -1 for nothing: then it lives in scratch.
     NodeId store = -1;
-    /// Whether it is stored in rows, by a copy from scratch: see the plan's placements.
+    /// Whether it is stored in rows apart, where they can be by the kernel itself: see the plan's placements.
     bool in_rows = false;
     /// The load that the stored value may be written over; -1 for none.
     OperandIndex overwrites = -1;
@@ -98,7 +98,7 @@ struct FusionPlan {
 /// elementwise node stays in the stage of its inputs of the same space; whatever reads a value from memory comes a
 /// stage after what put it there. Nodes of one stage and one space form a group, which therefore depends on no part of
 /// itself through anything outside. A value that a later group wants is stored, unless it is cheap to compute there
-/// again.
+/// again; one that only slices see is computed slice by slice, if that is cheap (see pushed_slices.hpp).
 FusionPlan make_fusion_plan(const Tape& tape, std::span<const NodeId> needed, std::span<const NodeId> requested);
 
 } // namespace cotape

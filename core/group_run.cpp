@@ -44,6 +44,9 @@ GroupRun::GroupRun(Tape& tape, const Group& group, ResultMemory& memory, bool re
         else if (step.store >= 0)
             stored_.push_back(room_for(step.store, step.overwrites));
     for (const GroupFold& fold : group.folds) results_.push_back(room_for(fold.node));
+    if (group.walks.empty())
+        for (const PlacedRows& rows : rows_)
+            if (rows.width >= least_row) run = std::min(run, rows.width);
     run_ = std::max<std::int64_t>(1, run);
     if (std::ranges::any_of(group.steps, [](const GroupStep& step) { return !step.kernel; }))
         extent_ = group.space.shape.back();
@@ -90,9 +93,11 @@ std::byte* GroupRun::room_for(NodeId node, OperandIndex overwrites) {
     };
     if (recycles_ && overwrites >= 0) {
         const GroupLoad& load = group_.loads[static_cast<std::size_t>(overwrites)];
-        if (tape_.computed(load.node).is_held_by(load.of_state ? 2 : 1)) {
-            Tensor old = tape_.computed(load.node);
+        if (memory_.is_overwritten_in_place(load.node)) {
             tape_.set_computed(load.node, Tensor()); // lest a failure leave half of it overwritten
+        } else if (tape_.computed(load.node).is_held_by(load.of_state ? 2 : 1)) {
+            Tensor old = tape_.computed(load.node);
+            tape_.set_computed(load.node, Tensor());
             return put(MutableTensor(tape_.node(node).type, std::move(old)));
         }
     }

@@ -79,15 +79,15 @@ class GroupRun {
     /// Whether chunks are `width_` columns of rows of `run_` elements; else they are of consecutive elements.
     bool by_columns_ = false;
     std::int64_t width_ = 1;
-    /// Whether tiles are rows of `run_` elements each: where rows of loads or results lie apart in memory, these need no
-    /// copies.
+    /// Whether tiles are rows of `run_` elements each: where rows of loads or results lie apart in memory, these need
+    /// no copies.
     bool by_rows_ = false;
     bool recycles_;
     SmallVector<const std::byte*, 8> loaded_;
     /// Where the values that steps store go, and the results of folds.
     SmallVector<std::byte*, 8> stored_, results_;
     SmallVector<PlacedRows, 4> rows_;
-    /// Of all folds, those of each fold for all chunks. Columns are folded in scratch.
+    /// Of all folds, those of each fold for all stretches. Columns are folded in scratch.
     std::shared_ptr<std::byte> states_;
     SmallVector<double*, 8> state_of_walk_;
 };

@@ -22,8 +22,8 @@ class Builder {
         chain();
         assign_slots();
         for (auto [fold, operand] : folds_)
-            group_.folds.push_back({node(fold).op->fold, values_[operand].place, fold,
-                                    node(fold).attributes.integers("axes")});
+            group_.folds.push_back(
+                {node(fold).op->fold, values_[operand].place, fold, node(fold).attributes.integers("axes")});
         find_walks();
         for (const GroupLoad& load : group_.loads)
             if (!load.in_place)
@@ -103,6 +103,7 @@ class Builder {
         }
         return operands;
     }
+
     void collect(std::span<const NodeId> roots) {
         std::vector<ValueIndex> pending, loads;
         std::vector<bool> found;

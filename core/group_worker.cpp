@@ -5,7 +5,8 @@
 namespace cotape {
 
 GroupWorker::GroupWorker(GroupRun& run, std::byte* scratch)
-    : run_(run), operands_(run.first_slot() + run.slots()), distances_(operands_.size()), folded_(run.group_.walks.size()) {
+    : run_(run), operands_(run.first_slot() + run.slots()), distances_(operands_.size()),
+      folded_(run.group_.walks.size()) {
     const Group& group = run.group_;
     std::size_t reader = 0;
     readings_.reserve(group.patterns.size());
@@ -54,7 +55,7 @@ void GroupWorker::run_elements(std::int64_t chunk) {
         }
         for (std::size_t i = 0; i < run_.group_.walks.size(); ++i)
             run_.group_.walks[i].take(folded_[i], begin, next - begin, run_.group_.space.dtype,
-                                run_.state_of(i, begin / run_.stretch_));
+                                      run_.state_of(i, begin / run_.stretch_));
     }
     for (std::size_t i = 0; i < run_.group_.walks.size(); ++i) {
         const FoldWalk& walk = run_.group_.walks[i];

@@ -65,7 +65,8 @@ class Walk {
     /// A buffer for the value of `id`: a new one, or that of the value it is placed in.
     void hold(NodeId id) {
         if (buffer_of_.contains(id)) return;
-        if (auto placed = plan_.placements.find(id); placed != plan_.placements.end()) {
+        auto placed = plan_.placements.find(id);
+        if (placed != plan_.placements.end() && (recycles_ || !placed->second.is_overwritten)) {
             hold(placed->second.whole);
             share(id, placed->second.whole);
             return;
@@ -144,7 +145,13 @@ class Walk {
             if (recycles_ && stored && stored->overwrites >= 0) {
                 NodeId old = plan_.groups[static_cast<std::size_t>(unit.group)]
                                  .loads[static_cast<std::size_t>(stored->overwrites)].node;
-                if (tape_.computed(old).empty() && values_in_[buffer_of_[old]] == 1) step.in_place += release(old);
+                auto placed_old = plan_.placements.find(old);
+                if (placed_old != plan_.placements.end() && placed_old->second.is_overwritten) {
+                    step.in_place += bytes_of(node.type);
+                    release(old);
+                } else if (tape_.computed(old).empty() && values_in_[buffer_of_[old]] == 1) {
+                    step.in_place += release(old);
+                }
             }
             hold(id);
         });

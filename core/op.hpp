@@ -106,7 +106,9 @@ struct Op {
     /// The type of the output. Checks the inputs and throws an Error that begins with the op's name.
     std::function<Type(const Call&)> type;
     /// The output, of type `output`, from the inputs' elements.
-    std::function<Tensor(const Call&, const Type& output, std::span<const Tensor> inputs)> kernel;
+    std::function<Tensor(const Call&, const Type& output, std::span<const Tensor> inputs)> kernel = nullptr;
+    /// Instead of `kernel`: writes all elements of the output to memory that is given, which may begin at any element.
+    std::function<void(const Call&, std::span<const Tensor> inputs, MutableTensor& output)> fill = nullptr;
     /// The cotangent of `rule.x[rule.input]`, of that input's type, *recorded with ops on Vars*, so that it can be
     /// differentiated in turn. An empty Var where the output does not depend smoothly on that input; no function at all
     /// where it depends so on none.

@@ -35,13 +35,14 @@ std::optional<Placement> in_rows(NodeId whole, const View& view, const Shape& sh
 } // namespace
 
 Placements find_placements(const Tape& tape, std::span<const NodeId> needed,
+                           const std::function<std::span<const NodeId>(NodeId)>& inputs_of,
                            const std::function<Writing(NodeId)>& writing) {
     Placements placements;
     if (std::ranges::none_of(needed, [&](NodeId id) { return tape.node(id).op->placement != nullptr; }))
         return placements;
     std::unordered_map<NodeId, int> readers;
     for (NodeId id : needed)
-        for (NodeId input : tape.node(id).inputs) ++readers[input];
+        for (NodeId input : inputs_of(id)) ++readers[input];
     for (NodeId id : needed) {
         const Node& whole = tape.node(id);
         if (!whole.op->placement) continue;
@@ -80,7 +81,12 @@ void PlacedRows::put(const std::byte* elements, std::int64_t begin, std::int64_t
 const Placement* ResultMemory::placement(NodeId id) const {
     if (placements_.empty()) return nullptr;
     auto found = placements_.find(id);
-    return found == placements_.end() ? nullptr : &found->second;
+    return found == placements_.end() || (found->second.is_overwritten && !recycles_) ? nullptr : &found->second;
+}
+
+bool ResultMemory::is_overwritten_in_place(NodeId id) const {
+    const Placement* placed = placement(id);
+    return placed && placed->is_overwritten;
 }
 
 Tensor& ResultMemory::memory_of_whole(NodeId id) {

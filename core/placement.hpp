@@ -19,6 +19,8 @@ struct Placement {
     std::int64_t width;
     std::int64_t distance;
     bool in_one_piece;
+    /// What lies there until a part of the whole is written over it; elsewhere, where nothing is written over.
+    bool is_overwritten = false;
 };
 
 /// What is written in its place, by its node.
@@ -28,8 +30,9 @@ using Placements = std::unordered_map<NodeId, Placement>;
 enum class Writing { elsewhere, in_one_piece, in_rows };
 
 /// Finds which of the `needed` nodes are written where those that they are parts of will be, so that nobody has to copy
-/// them. Those that somebody else reads as well are placed in one piece only.
+/// them. Those that somebody else reads as well are placed in one piece only; `inputs_of` says what a node reads.
 Placements find_placements(const Tape& tape, std::span<const NodeId> needed,
+                           const std::function<std::span<const NodeId>(NodeId)>& inputs_of,
                            const std::function<Writing(NodeId)>& writing);
 
 /// Where a value goes that is placed in rows.
@@ -51,12 +54,17 @@ struct PlacedRows {
 /// The memory that values of one evaluation are written to.
 class ResultMemory {
   public:
-    ResultMemory(const Tape& tape, const Placements& placements) : tape_(tape), placements_(placements) {}
+    /// `recycles`: whether values are written over others.
+    ResultMemory(const Tape& tape, const Placements& placements, bool recycles)
+        : tape_(tape), placements_(placements), recycles_(recycles) {}
 
     /// Where the value of a node, in one piece, is to be written.
     MutableTensor of(NodeId id);
     /// Of a value that is placed in rows.
     PlacedRows rows_of(NodeId id);
+
+    /// Whether a value is overwritten where it lies by a part of a whole.
+    bool is_overwritten_in_place(NodeId id) const;
 
     /// The value of a node that is put together from others, those that have not been written there now copied.
     Tensor complete(NodeId id);
@@ -68,6 +76,7 @@ class ResultMemory {
 
     const Tape& tape_;
     const Placements& placements_;
+    bool recycles_;
     std::unordered_map<NodeId, Tensor> unfinished_;
 };
 

@@ -49,7 +49,7 @@ void require_finite(const Tape& tape, const Node& node, const Tensor& value) {
 
 } // namespace
 
-Tensor compute_node(const Tape& tape, const Node& node) {
+Tensor compute_node(const Tape& tape, const Node& node, const std::function<MutableTensor()>& room) {
     SmallVector<const Type*, 4> types;
     std::vector<Tensor> inputs;
     inputs.reserve(node.inputs.size());
@@ -57,11 +57,21 @@ Tensor compute_node(const Tape& tape, const Node& node) {
         types.push_back(&tape.node(input).type);
         inputs.push_back(tape.computed(input));
     }
-    Tensor value = node.op->kernel({*node.op, node.attributes, types}, node.type, inputs);
+    Call call{*node.op, node.attributes, types};
+    if (node.op->fill) {
+        MutableTensor output = room();
+        node.op->fill(call, inputs, output);
+        return std::move(output).freeze();
+    }
+    Tensor value = node.op->kernel(call, node.type, inputs);
     if (value.empty() || !(value.type() == node.type))
         throw ValueError(fmt::format("{}: its kernel must return {}, got {}", node.op->name, to_string(node.type),
                                      value.empty() ? "an empty tensor" : to_string(value.type())));
     return value;
+}
+
+Tensor compute_node(const Tape& tape, const Node& node) {
+    return compute_node(tape, node, [&] { return MutableTensor(node.type); });
 }
 
 void evaluate_plain(const Evaluation& evaluation) {

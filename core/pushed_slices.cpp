@@ -67,6 +67,7 @@ class Finder {
             of(input).read_otherwise |= !choices_.is_step(id) || !(node(input).type == current.type);
             std::int64_t& all = of(input).seen;
             all = seen < 0 || all < 0 ? -1 : all + seen;
+            seen = -1; // views show their first input
         }
     }
 
@@ -94,15 +95,19 @@ class Finder {
         pushed_.emplace(slice, std::move(pushed));
     }
 
+    static void add(NodeId leaf, SmallVector<NodeId, 8>& leaves) {
+        if (std::ranges::find(leaves, leaf) == leaves.end()) leaves.push_back(leaf);
+    }
+
     void add_leaves(NodeId id, SmallVector<NodeId, 8>& leaves) {
         for (NodeId input : node(id).inputs) {
             auto found = pushed_.find(input);
             if (found != pushed_.end())
-                leaves.append(found->second.leaves.begin(), found->second.leaves.end());
+                for (NodeId leaf : found->second.leaves) add(leaf, leaves);
             else if (computed_in_slices(tape_, input, id, choices_))
                 add_leaves(input, leaves);
             else
-                leaves.push_back(input);
+                add(input, leaves);
         }
     }
 

@@ -35,8 +35,8 @@ struct SliceChoices {
 /// Whether `input` of `user`, of which slices are wanted, is not read from memory, but computed slice by slice too.
 bool computed_in_slices(const Tape& tape, NodeId input, NodeId user, const SliceChoices& choices);
 
-/// Finds the elementwise values that are cheap to compute and that nobody but slices reads, none more often than once:
-/// these need not be in memory as a whole.
+/// Finds the elementwise values that are cheap to compute and that nobody but slices reads, together no more elements
+/// than there are: these need not be in memory as a whole.
 PushedSlices find_pushed_slices(const Tape& tape, std::span<const NodeId> needed, const SliceChoices& choices);
 
 } // namespace cotape

@@ -20,8 +20,9 @@ std::uint64_t signature_of(const Op& op, const Type& type, std::uint64_t hash) {
     std::uint64_t row = reinterpret_cast<std::uintptr_t>(is_float ? op.row_float32 : op.row_float64);
     std::uint64_t fold = reinterpret_cast<std::uintptr_t>(op.fold);
     std::uint64_t traits = static_cast<std::uint64_t>(op.kind);
-    for (std::uint64_t trait : {std::uint64_t(op.stretches), std::uint64_t(op.view != nullptr),
-                                std::uint64_t(op.arithmetic), std::uint64_t(type.dtype)})
+    std::uint64_t memory = op.view ? 1 : op.placement ? 2 : op.fill ? 3 : 0;
+    for (std::uint64_t trait :
+         {std::uint64_t(op.stretches), memory, std::uint64_t(op.arithmetic), std::uint64_t(type.dtype)})
         traits = 8 * traits + trait;
     std::uint64_t kernels = tile ^ std::rotl(row, 20) ^ std::rotl(fold, 40); // an op has one of them at most
     std::uint64_t signature = mix_hash(mix_hash(op.kind == OpKind::source ? 1 : hash, kernels), traits);
@@ -100,7 +101,7 @@ NodeId Tape::record_node(const Op& op, const NodeIds& inputs, const Attributes& 
         symbolic = symbolic || input.symbolic;
     }
     if (NodeId known = find(application); known >= 0) return known;
-    if (!type && (!op.type || !op.kernel))
+    if (!type && (!op.type || !(op.kernel || op.fill)))
         throw ValueError(fmt::format("{}: the op has no {}", op.name, op.type ? "kernel" : "shape rule"));
     const Type& kept_type = keep_type(type ? *type : op.type({op, attributes, types}), op, types);
     const Attributes& kept_attributes = attributes.empty() ? no_attributes : attributes_.append(attributes);

@@ -101,7 +101,9 @@ class Former {
                                        return step.kernel || (!cut.by_columns && count / cut.count % space.back() == 0);
                                    }) &&
                std::ranges::all_of(group.walks, [&](const FoldWalk& walk) {
-                   if (is_joined(walk, count, cut)) return walk.outputs() * cut.count <= most_joined;
+                   if (is_joined(walk, count, cut)) // each block takes in whole runs
+                       return walk.outputs() * cut.count <= most_joined &&
+                              (walk.run_is_reduced() || count / cut.count % walk.run() == 0);
                    if (!walk.folds_within_chunks()) return false;
                    if (cut.by_columns) return walk.folds_rows() && walk.run() == cut.count;
                    return !walk.run_is_reduced() || walk.run() <= longest_tile;

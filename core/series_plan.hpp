@@ -8,9 +8,10 @@ namespace cotape {
 
 /// Makes series of the plan's units. A series begins with a group that folds; the folds settle the cut. What follows
 /// joins where the cut fits its space and its folds, and where it reads what the series has written from its own part
-/// alone; units that need nothing of the series go before it. It ends before the first unit that needs what it writes
-/// and cannot join, at the last group over the space of the first, or after some of those. Groups that write over
-/// states stay where they are.
+/// alone; units that need nothing of the series go before it. Small folds over all blocks may be among its own: they
+/// are joined when all parts have run, and what needs them goes after the series. It ends before the first unit that
+/// needs anything else of it and cannot join, at the last group over the space of the first, or after some of those.
+/// Groups that write over states stay where they are.
 void form_series(FusionPlan& plan, const Tape& tape);
 
 /// Calls `visit(std::span<const PlanUnit>)` for the units that run together, a series or one alone, in order.

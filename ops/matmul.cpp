@@ -68,14 +68,13 @@ class BatchOffsets {
     Shape strides_;
 };
 
-Tensor matmul_kernel(const Call& call, const Type& output, std::span<const Tensor> inputs) {
-    MutableTensor result(output);
+void fill_with_product(const Call& call, std::span<const Tensor> inputs, MutableTensor& output) {
     bool transpose_a = call.attributes.flag("transpose_a"), transpose_b = call.attributes.flag("transpose_b");
     Matrix a(call.shape(0), transpose_a), b(call.shape(1), transpose_b);
-    Shape batch = batch_of(output.shape);
-    visit_floating(output.dtype, [&]<class T>(T) {
+    Shape batch = batch_of(output.type().shape);
+    visit_floating(output.type().dtype, [&]<class T>(T) {
         const T *first_a = inputs[0].elements<T>().data(), *first_b = inputs[1].elements<T>().data();
-        T* first_c = result.elements<T>().data();
+        T* first_c = output.elements<T>().data();
         if (!transpose_a && call.shape(1).size() == 2) { // one tall product
             run(Gemm<T>{false, transpose_b, element_count(batch) * a.rows, b.columns, b.rows, first_a, first_b,
                         first_c});
@@ -87,7 +86,6 @@ Tensor matmul_kernel(const Call& call, const Type& output, std::span<const Tenso
             run(Gemm<T>{transpose_a, transpose_b, a.rows, b.columns, b.rows, first_a + offset_a(i),
                         first_b + offset_b(i), first_c + i * a.rows * b.columns});
     });
-    return std::move(result).freeze();
 }
 
 /// With C = A B, the cotangents are G B' and A' G; a transposed operand gets its own transposed.
@@ -128,7 +126,7 @@ Var sum_of_products(std::span<const Var> products) {
 const Op matmul_op{
     .name = "matmul",
     .type = matmul_type,
-    .kernel = matmul_kernel,
+    .fill = fill_with_product,
     .derivative = matmul_derivative,
     .sum = sum_of_products,
 };

@@ -27,7 +27,8 @@ using namespace cotape::testing;
 namespace {
 
 constexpr std::int64_t rows = 96, columns = 80;
-constexpr std::size_t matrix = rows * columns * sizeof(float);
+constexpr ReduceOptions keep{.keep_dims = true};
+constexpr std::size_t matrix = rows * columns * sizeof(float), square_matrix = columns * columns * sizeof(float);
 
 /// Records values of x, a matrix, with both evaluators, and checks that they have the same bits.
 template <class Values>
@@ -100,6 +101,32 @@ TEST_SUITE("core") {
         }
     }
 
+    TEST_CASE("reductions are written where they are to be, whoever else reads them") {
+        Tape tape({.evaluator = Evaluator::fused});
+        Var x = tape.variable(scattered({rows, columns})), sums = sum(x, {0}, keep), y = tanh(x - sums);
+        Var whole = concatenate({sums, mean(y, {0}, keep)}, 0);
+        evaluate(std::vector<Var>{whole, y}, Keep::requested);
+        CHECK(step_of(tape, "concatenate").written == 0);
+        check_values([](Var z) {
+            Var lowest = min(z, {1}, keep), highest = max(z * 2, {1}, keep);
+            return std::vector<Var>{concatenate({lowest, highest}, 1), concatenate({highest, lowest}, 0), z - lowest};
+        });
+    }
+
+    TEST_CASE("what is asked for has memory of its own, whatever it shows or is written over") {
+        for (bool seen : {false, true}) {
+            Tape tape({.evaluator = Evaluator::fused});
+            Var x = tape.variable(scattered({columns, columns})), part = matmul(x, x);
+            Var whole = concatenate({part, exp(x)}, 0), rest = mean(matmul(whole, x));
+            std::vector<Var> asked{seen ? reshape(part, {columns * columns}) : tanh(part) + rest, rest};
+            std::size_t before = buffer_pool_usage().in_use;
+            evaluate(asked, Keep::requested);
+            std::size_t kept = buffer_pool_usage().in_use - before;
+            CHECK(kept >= square_matrix);
+            CHECK(kept < square_matrix + square_matrix / 2);
+        }
+    }
+
     TEST_CASE("a part that is asked for does not keep the whole in memory") {
         Tape tape({.evaluator = Evaluator::fused});
         Var x = tape.variable(scattered({rows, columns})), a = exp(x), b = tanh(x);
@@ -119,12 +146,47 @@ TEST_SUITE("core") {
     TEST_CASE("a part that can be written over what dies with it is, and is copied from there") {
         Tape tape({.evaluator = Evaluator::fused});
         Var x = tape.variable(scattered({columns, columns}));
-        Var whole = concatenate({tanh(matmul(x, x)), exp(x)}, 0);
+        Var whole = concatenate({tanh(transpose(x)), exp(x)}, 0);
         evaluate({&whole, 1}, Keep::requested);
-        constexpr std::size_t square = columns * columns * sizeof(float);
-        CHECK(step_of(tape, "tanh").in_place == square);
-        CHECK(step_of(tape, "concatenate").written == square);
-        check_values([](Var y) { return std::vector<Var>{concatenate({tanh(matmul(transpose(y), y)), y}, 0)}; });
+        CHECK(step_of(tape, "tanh").in_place == square_matrix);
+        CHECK(step_of(tape, "concatenate").written == square_matrix);
+        check_values([](Var y) { return std::vector<Var>{concatenate({tanh(transpose(y)), transpose(y)}, 0)}; });
+    }
+
+    TEST_CASE("a product is computed where it will be, or where the part will be that is written over it") {
+        Tape tape({.evaluator = Evaluator::fused});
+        Var x = tape.variable(scattered({columns, columns}));
+        Var whole = concatenate({tanh(matmul(x, x)), matmul(x, transpose(x))}, 0);
+        evaluate({&whole, 1}, Keep::requested);
+        MemoryPlan plan = tape.memory_plan();
+        CHECK(plan.peak_bytes - plan.bytes_before == 3 * square_matrix); // and the transposed matrix
+        CHECK(step_of(tape, "tanh").in_place == square_matrix);
+        CHECK(step_of(tape, "concatenate").written == 0);
+
+        check_values([](Var y) { // also where the product is kept, seen, asked for, in two wholes, or of the wrong size
+            Var a = matmul(transpose(y), y), b = tanh(a), c = exp(matmul(a, a));
+            return std::vector<Var>{concatenate({b, c}, 0), concatenate({tanh(matmul(c, b)), exp(matmul(b, c))}, 0)};
+        });
+        check_values([](Var y) {
+            Var a = matmul(transpose(y), y), b = matmul(a, a), seen = reshape(b, {1, columns * columns});
+            return std::vector<Var>{concatenate({tanh(a), exp(b)}, 0), concatenate({tanh(b), a}, 1), seen, a};
+        });
+        check_values([](Var y) {
+            Var a = matmul(transpose(y), y), wide = concatenate({tanh(a), a * slice(a, 0, 0, 1)}, 0);
+            return std::vector<Var>{wide, matmul(wide, wide, {.transpose_a = true})};
+        });
+    }
+
+    TEST_CASE("where something fails on the way, a product that is partly written over is gone, and can still be had") {
+        Tape tape({.evaluator = Evaluator::fused});
+        Var x = tape.variable(scattered({columns, columns})), product = matmul(x, x), part = tanh(product);
+        Var whole = concatenate({part, record(failing_op, {part})}, 0);
+        CHECK_THROWS_WITH_AS(evaluate({&whole, 1}, Keep::requested), "it fails", std::runtime_error);
+        CHECK(tape.computed(product.id()).empty());
+        Tape other({.evaluator = Evaluator::plain});
+        Var y = other.variable(scattered({columns, columns})), expected = matmul(y, y);
+        CHECK(same_bits(product.value(), expected.value()));
+        CHECK(same_bits(part.value(), tanh(expected).value()));
     }
 
     TEST_CASE("where something fails on the way, parts are there, the whole is not, and can still be had") {

@@ -12,10 +12,14 @@
 #include <cotape/ops/elementwise.hpp>
 #include <cotape/ops/exponential.hpp>
 #include <cotape/ops/reductions.hpp>
+#include <cotape/ops/shaping.hpp>
+
+#include "../nn/numbers.hpp"
 
 // Ops defined outside the library, in the form that the documentation shows.
 
 using namespace cotape;
+using cotape::testing::elements_of;
 
 namespace {
 
@@ -85,6 +89,25 @@ TEST_SUITE("core") {
         CHECK(jvp(y, x, w).value().at(0) == 10);
         CHECK_THROWS_WITH_AS(rotate(tape.full({2, 2}, 1, Dtype::float64), 1), "rotate: needs one axis, got [2, 2]",
                              ShapeError);
+    }
+
+    TEST_CASE("an op from outside that fills memory it is given, alone and as a part of others") {
+        const Op reverse_op{
+            .name = "reverse",
+            .type = [](const Call& call) { return call.type(0); },
+            .fill =
+                [](const Call&, std::span<const Tensor> inputs, MutableTensor& output) {
+                    std::ranges::reverse_copy(inputs[0].elements<double>(), output.elements<double>().begin());
+                },
+            .derivative = [](const Rule& rule) { return record(rule.y.node().op[0], {rule.g}); },
+        };
+        for (Evaluator evaluator : {Evaluator::plain, Evaluator::fused}) {
+            Tape tape({.evaluator = evaluator});
+            Var x = tape.variable(Tensor::of<double>({3}, {1, 2, 3})), y = record(reverse_op, {x * x});
+            CHECK(elements_of(concatenate({y, 2 * record(reverse_op, {x + 1}), x}, 0).value()) ==
+                  std::vector<double>{9, 4, 1, 8, 6, 4, 1, 2, 3});
+            CHECK(elements_of(gradient(sum(y * x), x).value()) == std::vector<double>{9 + 2 * 3, 4 + 8, 1 + 2 * 3});
+        }
     }
 
     TEST_CASE("an op from outside carries the user's line and prints like any other") {

@@ -29,6 +29,7 @@ PRIVATE_HEADERS = {
     'core/series_plan.hpp',
     'core/series_run.hpp',
     'core/strided_copy.hpp',
+    'core/window.hpp',
     'data/digit_strokes.hpp',
     'nn/along_channels.hpp',
     'nn/audit_diagnosis.hpp',
