@@ -107,7 +107,8 @@ struct Op {
     std::function<Type(const Call&)> type;
     /// The output, of type `output`, from the inputs' elements.
     std::function<Tensor(const Call&, const Type& output, std::span<const Tensor> inputs)> kernel = nullptr;
-    /// Instead of `kernel`: writes all elements of the output to memory that is given, which may begin at any element.
+    /// Instead of `kernel`: writes all elements of the output, to memory that it is given. That holds anything, lies
+    /// over no input, and may begin at any element of a larger tensor. Saves a copy where the output is concatenated.
     std::function<void(const Call&, std::span<const Tensor> inputs, MutableTensor& output)> fill = nullptr;
     /// The cotangent of `rule.x[rule.input]`, of that input's type, *recorded with ops on Vars*, so that it can be
     /// differentiated in turn. An empty Var where the output does not depend smoothly on that input; no function at all

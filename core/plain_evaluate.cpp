@@ -60,7 +60,10 @@ Tensor compute_node(const Tape& tape, const Node& node, const std::function<Muta
     Call call{*node.op, node.attributes, types};
     if (node.op->fill) {
         MutableTensor output = room();
+        const std::byte* memory = output.bytes();
         node.op->fill(call, inputs, output);
+        if (output.bytes() != memory || !(output.type() == node.type))
+            throw ValueError(fmt::format("{}: its fill must write to the memory that it is given", node.op->name));
         return std::move(output).freeze();
     }
     Tensor value = node.op->kernel(call, node.type, inputs);

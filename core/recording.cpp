@@ -102,7 +102,8 @@ NodeId Tape::record_node(const Op& op, const NodeIds& inputs, const Attributes& 
     }
     if (NodeId known = find(application); known >= 0) return known;
     if (!type && (!op.type || !(op.kernel || op.fill)))
-        throw ValueError(fmt::format("{}: the op has no {}", op.name, op.type ? "kernel" : "shape rule"));
+        throw ValueError(fmt::format("{}: the op has no {}", op.name, op.type ? "kernel or fill" : "shape rule"));
+    if (op.kernel && op.fill) throw ValueError(fmt::format("{}: the op has both a kernel and a fill", op.name));
     const Type& kept_type = keep_type(type ? *type : op.type({op, attributes, types}), op, types);
     const Attributes& kept_attributes = attributes.empty() ? no_attributes : attributes_.append(attributes);
     NodeId id = static_cast<NodeId>(nodes_.size());

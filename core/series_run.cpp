@@ -1,12 +1,12 @@
 #include <cotape/core/series_run.hpp>
 
 #include <algorithm>
-#include <exception>
 #include <optional>
 
 #include <cotape/core/buffer_pool.hpp>
 #include <cotape/core/buffer_reuse.hpp>
 #include <cotape/core/evaluation.hpp>
+#include <cotape/core/failure.hpp>
 #include <cotape/core/group_run.hpp>
 #include <cotape/core/group_worker.hpp>
 
@@ -51,24 +51,16 @@ class Worker {
 void run_parts(std::vector<GroupRun>& runs) {
     std::int64_t parts = runs.front().parts();
     if (parts == 1) return Worker(runs).run(0);
-    std::exception_ptr failure;
+    Failure failure;
 #pragma omp parallel
     {
         std::optional<Worker> worker;
-        auto attempt = [&](auto action) {
-            try {
-                action();
-            } catch (...) {
-#pragma omp critical
-                failure = std::current_exception();
-            }
-        };
-        attempt([&] { worker.emplace(runs); });
+        failure.attempt([&] { worker.emplace(runs); });
 #pragma omp for schedule(static)
         for (std::int64_t part = 0; part < parts; ++part)
-            if (worker) attempt([&] { worker->run(part); });
+            if (worker) failure.attempt([&] { worker->run(part); });
     }
-    if (failure) std::rethrow_exception(failure);
+    failure.rethrow();
 }
 
 } // namespace

@@ -97,8 +97,8 @@ class Tape {
     /// records many nodes leaves the tape as it was when it throws.
     class Transaction;
 
-    /// The memory that the latest evaluation on this tape took, for example that of an optimiser's step. Throws
-    /// TapeError where there was none.
+    /// The memory that the latest evaluation on this tape that succeeded took, for example that of an optimiser's step.
+    /// Throws TapeError where there was none.
     MemoryPlan memory_plan() const;
 
     /// For evaluators: a computed value (empty where there is none yet), and how to put one there or, an empty one, to

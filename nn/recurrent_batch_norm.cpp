@@ -55,8 +55,8 @@ void RecurrentBatchNorm::require(const Shape& rows, const Steps& steps) const {
         throw ShapeError(fmt::format("{}: needs at least one example, got {}", layer_name, to_string(shape)));
     if (most == 1)
         throw ShapeError(
-            fmt::format("{}: expected more than 1 value per feature and step when training, got input size {}",
-                        layer_name, to_string(shape)));
+            fmt::format("{}: expected more than 1 value per feature and step when training, got input size {}{}",
+                        layer_name, to_string(shape), steps.mask() ? ", masked" : ""));
     if (!(epsilon() > 0))
         throw ValueError(fmt::format("{}: epsilon must be positive in training, got {}", layer_name, epsilon()));
 }

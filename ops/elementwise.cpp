@@ -10,6 +10,7 @@
 #include <cotape/core/broadcast_reader.hpp>
 #include <cotape/core/buffer_pool.hpp>
 #include <cotape/core/error.hpp>
+#include <cotape/core/failure.hpp>
 #include <cotape/core/node.hpp>
 #include <cotape/ops/broadcasting.hpp>
 #include <cotape/ops/floating_type.hpp>
@@ -70,19 +71,22 @@ Tensor elementwise_kernel(const Call& call, const Type& output, std::span<const 
             reader.expand_into(buffer);
             buffer += tile_bytes;
         }
+    Failure failure;
 #pragma omp parallel num_threads(threads)
     {
         std::vector<BroadcastReader>& own = readers_of_thread[static_cast<std::size_t>(omp_get_thread_num())];
         SmallVector<const void*, 8> pointers(own.size());
         SmallVector<std::int64_t, 8> distances(own.size() + 1);
 #pragma omp for
-        for (std::int64_t begin = 0; begin < count; begin += tile_size) {
-            std::int64_t length = std::min(tile_size, count - begin);
-            for (std::size_t i = 0; i < own.size(); ++i) pointers[i] = own[i].read(begin, length);
-            kernel(pointers.data(), result.bytes() + static_cast<std::size_t>(begin) * element_size,
-                   {1, static_cast<std::size_t>(length), distances.data()});
-        }
+        for (std::int64_t begin = 0; begin < count; begin += tile_size)
+            failure.attempt([&] {
+                std::int64_t length = std::min(tile_size, count - begin);
+                for (std::size_t i = 0; i < own.size(); ++i) pointers[i] = own[i].read(begin, length);
+                kernel(pointers.data(), result.bytes() + static_cast<std::size_t>(begin) * element_size,
+                       {1, static_cast<std::size_t>(length), distances.data()});
+            });
     }
+    failure.rethrow();
     return std::move(result).freeze();
 }
 

@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <cmath>
+#include <stdexcept>
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <omp.h>
 
 #include <cotape/core/error.hpp>
 #include <cotape/core/gradients.hpp>
@@ -108,6 +110,40 @@ TEST_SUITE("core") {
                   std::vector<double>{9, 4, 1, 8, 6, 4, 1, 2, 3});
             CHECK(elements_of(gradient(sum(y * x), x).value()) == std::vector<double>{9 + 2 * 3, 4 + 8, 1 + 2 * 3});
         }
+    }
+
+    TEST_CASE("what a function of one element throws arrives, from any number of elements and threads") {
+        const Op bounded_op = elementwise(
+            "bounded", [](auto x) { return x > 2 ? throw std::domain_error("too large") : x; },
+            [](Var, Var g, Var) { return g; });
+        for (TapeOptions options : {TapeOptions{.evaluator = Evaluator::plain}, {.evaluator = Evaluator::fused},
+                                    {.check_finite = true}})
+            for (std::int64_t count : {1, 5000, 300000})
+                for (int threads : {1, 2}) {
+                    omp_set_num_threads(threads);
+                    Tape tape(options);
+                    Var x = tape.variable(Tensor::full({count}, 3)), y = record(bounded_op, {x});
+                    CHECK_THROWS_WITH_AS(y.value(), "too large", std::domain_error);
+                    CHECK_THROWS_WITH_AS((y * 2 + 1).value(), "too large", std::domain_error);
+                    CHECK(record(bounded_op, {x - 1}).value().at(0) == 2);
+                }
+        omp_set_num_threads(omp_get_num_procs());
+    }
+
+    TEST_CASE("an op that does not fill the memory it is given, or that could be computed in two ways, is refused") {
+        Op op{.name = "stray",
+              .type = [](const Call& call) { return call.type(0); },
+              .fill = [](const Call&, std::span<const Tensor> inputs,
+                         MutableTensor& output) { output = MutableTensor(inputs[0].type()); }};
+        for (Evaluator evaluator : {Evaluator::plain, Evaluator::fused}) {
+            Tape tape({.evaluator = evaluator});
+            Var x = tape.variable(Tensor::of<double>({2}, {1, 2})), y = square(concatenate({record(op, {x + 1}), x}, 0));
+            CHECK_THROWS_WITH_AS(y.value(), "stray: its fill must write to the memory that it is given", ValueError);
+        }
+        op.kernel = [](const Call&, const Type&, std::span<const Tensor> inputs) { return inputs[0]; };
+        Tape tape;
+        CHECK_THROWS_WITH_AS(record(op, {tape.variable(Tensor(1.0))}), "stray: the op has both a kernel and a fill",
+                             ValueError);
     }
 
     TEST_CASE("an op from outside carries the user's line and prints like any other") {

@@ -18,6 +18,7 @@ PRIVATE_HEADERS = {
     'core/buffer_reuse.hpp',
     'core/chain_kernels.hpp',
     'core/evaluation.hpp',
+    'core/failure.hpp',
     'core/fold_walk.hpp',
     'core/fusion_plan.hpp',
     'core/group_run.hpp',
