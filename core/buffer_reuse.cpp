@@ -29,7 +29,7 @@ class Reuse {
         place_what_parts_overwrite();
         for_each_overwriting([&](GroupStep& step, std::size_t load, const Group& group) {
             step.overwrites = static_cast<OperandIndex>(load);
-            if (!is_overwritten_in_place(group.loads[load].node)) plan_.placements.erase(step.store);
+            if (!is_overwritten_in_place(plan_.placements, group.loads[load].node)) plan_.placements.erase(step.store);
         });
     }
 
@@ -107,23 +107,16 @@ class Reuse {
         });
     }
 
-    bool is_overwritten_in_place(NodeId id) const {
-        auto placed = plan_.placements.find(id);
-        return placed != plan_.placements.end() && placed->second.is_overwritten;
-    }
-
     /// What a part of a whole is written over lies where that part will be, if that holds for half of the whole.
     void place_what_parts_overwrite() {
         std::unordered_map<NodeId, NodeId> part_over;
         std::unordered_map<NodeId, std::int64_t> elements;
         for_each_overwriting([&](const GroupStep& step, std::size_t load, const Group& group) {
             NodeId old = group.loads[load].node;
-            auto placed = plan_.placements.find(step.store);
-            if (placed == plan_.placements.end() || !tape_.node(old).op->fill || plan_.placements.contains(old) ||
-                of(old).read_by_op)
-                return;
+            const Placement* placed = placement_of(plan_.placements, step.store);
+            if (!placed || !tape_.node(old).op->fill || of(old).read_by_op) return;
             part_over.emplace(old, step.store);
-            elements[placed->second.whole] += element_count(tape_.node(old).type.shape);
+            elements[placed->whole] += element_count(tape_.node(old).type.shape);
         });
         for (auto [old, part] : part_over) {
             Placement place = plan_.placements.at(part);
@@ -161,7 +154,8 @@ class Reuse {
             bool dies =
                 load.in_place && concerns(load.node) && of(load.node).dying && of(load.node).last_unit == position;
             bool seen_elsewhere = std::ranges::count(group.loads, load.node, &GroupLoad::node) > 1;
-            bool has_own_memory = !plan_.placements.contains(load.node) || is_overwritten_in_place(load.node);
+            const Placement* placed = placement_of(plan_.placements, load.node);
+            bool has_own_memory = !placed || placed->is_overwritten;
             bool is_free = load.of_state || (dies && has_own_memory && !seen_elsewhere &&
                                              !is_read_across_parts(load.node, units));
             if (is_free) free.push_back(i);

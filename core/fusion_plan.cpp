@@ -292,8 +292,8 @@ class Planner {
             .is_stored = [&](NodeId id) { return is_needed(id) && of(id).stored; },
             .is_in_rows =
                 [&](NodeId id) {
-                    auto placed = plan_.placements.find(id);
-                    return placed != plan_.placements.end() && !placed->second.in_one_piece;
+                    const Placement* placed = placement_of(plan_.placements, id);
+                    return placed && !placed->in_one_piece;
                 },
             .is_seen_through = [&](NodeId id) { return is_needed(id) && of(id).seen_through; },
             .pushed = [&](NodeId id) { return of(id).pushed ? &pushed_.at(id) : nullptr; },

@@ -89,7 +89,7 @@ class Builder {
     bool is_in_rows(const Value& value) const { return value.is_owner && choices_.is_in_rows(value.owner); }
 
     /// What a step reads: its inputs, but what would only be stretched over the space as it lies in memory.
-    SmallVector<ValueIndex, 4> operands_of(const Value& value) {
+    SmallVector<ValueIndex, 4> operands_of(Value value) { // a copy: there may be more values in the end
         SmallVector<ValueIndex, 4> operands;
         for (NodeId input : node(value.node).inputs) {
             bool stretches = node(input).op->stretches;
@@ -131,7 +131,7 @@ class Builder {
                 continue;
             }
             group_.cost += node(values_[index].node).op->cost;
-            steps_.push_back({index, operands_of(Value(values_[index])), {}});
+            steps_.push_back({index, operands_of(values_[index]), {}});
             for (ValueIndex operand : steps_.back().operands) reach(operand);
         }
         auto order = [&](ValueIndex index) {
@@ -152,8 +152,7 @@ class Builder {
         GroupLoad load{.node = value.node, .in_place = false, .shape = shape, .view = {0, dense_strides(shape)}};
         if (is_seen_through) {
             load.node = node(value.node).inputs[0];
-            const Type* types[] = {&node(load.node).type};
-            load.view = node(value.node).op->view({*node(value.node).op, node(value.node).attributes, types});
+            load.view = view_of(tape_, node(value.node));
         }
         if (value.window != none) {
             const Window& window = windows_[static_cast<std::size_t>(value.window)];

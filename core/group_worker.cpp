@@ -42,6 +42,7 @@ void GroupWorker::run(std::int64_t part) {
 
 /// A few consecutive tiles at a time.
 void GroupWorker::run_elements(std::int64_t chunk) {
+    const std::vector<FoldWalk>& walks = run_.group_.walks;
     if (run_.by_rows_) std::ranges::fill(distances_, run_.run_);
     std::int64_t first = chunk * run_.chunk_, end = std::min(run_.count_, first + run_.chunk_);
     for (std::int64_t begin = first, next = 0; begin < end; begin = next) {
@@ -53,32 +54,32 @@ void GroupWorker::run_elements(std::int64_t chunk) {
             run_tile(at, rows ? FoldRows{count / run_.run_, run_.run_, run_.run_} : FoldRows{1, count, count},
                      at - begin);
         }
-        for (std::size_t i = 0; i < run_.group_.walks.size(); ++i)
-            run_.group_.walks[i].take(folded_[i], begin, next - begin, run_.group_.space.dtype,
-                                      run_.state_of(i, begin / run_.stretch_));
+        for (std::size_t i = 0; i < walks.size(); ++i)
+            walks[i].take(folded_[i], begin, next - begin, run_.group_.space.dtype,
+                          run_.state_of(i, begin / run_.stretch_));
     }
-    for (std::size_t i = 0; i < run_.group_.walks.size(); ++i) {
-        const FoldWalk& walk = run_.group_.walks[i];
-        FoldWalk::Outputs outputs = walk.outputs_of(first, end);
-        if (run_.states_of(walk) == 1) run_.finish(i, run_.state_of(i) + outputs.begin, walk.outputs(), outputs);
+    for (std::size_t i = 0; i < walks.size(); ++i) {
+        FoldWalk::Outputs outputs = walks[i].outputs_of(first, end);
+        if (run_.states_of(walks[i]) == 1)
+            run_.finish(i, run_.state_of(i) + outputs.begin, walks[i].outputs(), outputs);
     }
 }
 
 /// All rows of the part's columns, a few tiles at a time.
 void GroupWorker::run_columns(std::int64_t part) {
+    const std::vector<FoldWalk>& walks = run_.group_.walks;
     std::int64_t column = part * run_.width_, width = std::min(run_.width_, run_.run_ - column);
     for (const Operand& operand : stored_) distances_[operand.index] = run_.run_;
     for (std::size_t operand = run_.first_slot(); operand < operands_.size(); ++operand) distances_[operand] = width;
-    for (std::size_t i = 0; i < states_.size(); ++i) run_.group_.walks[i].start(states_[i], width);
+    for (std::size_t i = 0; i < states_.size(); ++i) walks[i].start(states_[i], width);
     std::int64_t rows = run_.count_ / run_.run_, height = run_.tile_ / run_.width_;
     for (std::int64_t row = 0, next = 0; row < rows; row = next) {
         next = std::min(rows, row + height * run_.visit_);
         for (std::int64_t at = row; at < next; at += height)
             run_tile(at * run_.run_ + column, {std::min(height, next - at), width, run_.run_}, (at - row) * width);
         for (std::size_t i = 0; i < states_.size(); ++i) {
-            const FoldWalk& walk = run_.group_.walks[i];
-            std::int64_t distance = distances_[static_cast<std::size_t>(walk.operand())];
-            walk.take_rows(folded_[i], {next - row, width, distance}, run_.group_.space.dtype, states_[i]);
+            std::int64_t distance = distances_[static_cast<std::size_t>(walks[i].operand())];
+            walks[i].take_rows(folded_[i], {next - row, width, distance}, run_.group_.space.dtype, states_[i]);
         }
     }
     for (std::size_t i = 0; i < states_.size(); ++i) run_.finish(i, states_[i], width, {column, column + width});

@@ -65,10 +65,9 @@ class Walk {
     /// A buffer for the value of `id`: a new one, or that of the value it is placed in.
     void hold(NodeId id) {
         if (buffer_of_.contains(id)) return;
-        auto placed = plan_.placements.find(id);
-        if (placed != plan_.placements.end() && (recycles_ || !placed->second.is_overwritten)) {
-            hold(placed->second.whole);
-            share(id, placed->second.whole);
+        if (const Placement* placed = placement_of(plan_.placements, id, recycles_)) {
+            hold(placed->whole);
+            share(id, placed->whole);
             return;
         }
         buffer_of_[id] = id;
@@ -81,15 +80,13 @@ class Walk {
     /// Whether it lies in its input's memory, and nothing is copied.
     bool is_view(const Node& node) const {
         if (node.op->kind == OpKind::view) return true;
-        if (!node.op->view) return false;
-        const Type* types[] = {&tape_.node(node.inputs[0]).type};
-        return is_dense(node.op->view({*node.op, node.attributes, types}), node.type.shape);
+        return node.op->view && is_dense(view_of(tape_, node), node.type.shape);
     }
 
     /// Whether what `reader` puts together from others has been written there already.
     bool is_placed(NodeId id, const PlanUnit& reader) const {
-        auto placed = plan_.placements.find(id);
-        return placed != plan_.placements.end() && reader.group < 0 && placed->second.whole == reader.node;
+        const Placement* placed = placement_of(plan_.placements, id);
+        return placed && reader.group < 0 && placed->whole == reader.node;
     }
 
     /// Lets the value of `id` go, and its buffer, where no other lies in it.
@@ -145,8 +142,7 @@ class Walk {
             if (recycles_ && stored && stored->overwrites >= 0) {
                 NodeId old = plan_.groups[static_cast<std::size_t>(unit.group)]
                                  .loads[static_cast<std::size_t>(stored->overwrites)].node;
-                auto placed_old = plan_.placements.find(old);
-                if (placed_old != plan_.placements.end() && placed_old->second.is_overwritten) {
+                if (is_overwritten_in_place(plan_.placements, old)) {
                     step.in_place += bytes_of(node.type);
                     release(old);
                 } else if (tape_.computed(old).empty() && values_in_[buffer_of_[old]] == 1) {

@@ -34,6 +34,22 @@ std::optional<Placement> in_rows(NodeId whole, const View& view, const Shape& sh
 
 } // namespace
 
+const Placement* placement_of(const Placements& placements, NodeId id, bool recycles) {
+    if (placements.empty()) return nullptr;
+    auto found = placements.find(id);
+    return found == placements.end() || (found->second.is_overwritten && !recycles) ? nullptr : &found->second;
+}
+
+bool is_overwritten_in_place(const Placements& placements, NodeId id, bool recycles) {
+    const Placement* placed = placement_of(placements, id, recycles);
+    return placed && placed->is_overwritten;
+}
+
+View view_of(const Tape& tape, const Node& node) {
+    const Type* types[] = {&tape.node(node.inputs[0]).type};
+    return node.op->view({*node.op, node.attributes, types});
+}
+
 Placements find_placements(const Tape& tape, std::span<const NodeId> needed,
                            const std::function<std::span<const NodeId>(NodeId)>& inputs_of,
                            const std::function<Writing(NodeId)>& writing) {
@@ -76,17 +92,6 @@ void PlacedRows::put(const std::byte* elements, std::int64_t begin, std::int64_t
         std::memcpy(first + static_cast<std::size_t>(row * distance + within) * element_size, elements, bytes);
         elements += bytes;
     }
-}
-
-const Placement* ResultMemory::placement(NodeId id) const {
-    if (placements_.empty()) return nullptr;
-    auto found = placements_.find(id);
-    return found == placements_.end() || (found->second.is_overwritten && !recycles_) ? nullptr : &found->second;
-}
-
-bool ResultMemory::is_overwritten_in_place(NodeId id) const {
-    const Placement* placed = placement(id);
-    return placed && placed->is_overwritten;
 }
 
 Tensor& ResultMemory::memory_of_whole(NodeId id) {

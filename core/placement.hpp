@@ -26,6 +26,14 @@ struct Placement {
 /// What is written in its place, by its node.
 using Placements = std::unordered_map<NodeId, Placement>;
 
+/// Where a value is placed; null for nowhere. Nothing is overwritten by an evaluation that does not recycle.
+const Placement* placement_of(const Placements& placements, NodeId id, bool recycles = true);
+/// Whether a part of a whole is written over a value where that lies.
+bool is_overwritten_in_place(const Placements& placements, NodeId id, bool recycles = true);
+
+/// Where a node that only chooses among the elements of its input (Op::view) has its own.
+View view_of(const Tape& tape, const Node& node);
+
 /// How a value may be written, as far as its own computation is concerned.
 enum class Writing { elsewhere, in_one_piece, in_rows };
 
@@ -63,14 +71,15 @@ class ResultMemory {
     /// Of a value that is placed in rows.
     PlacedRows rows_of(NodeId id);
 
-    /// Whether a value is overwritten where it lies by a part of a whole.
-    bool is_overwritten_in_place(NodeId id) const;
+    bool is_overwritten_in_place(NodeId id) const {
+        return cotape::is_overwritten_in_place(placements_, id, recycles_);
+    }
 
     /// The value of a node that is put together from others, those that have not been written there now copied.
     Tensor complete(NodeId id);
 
   private:
-    const Placement* placement(NodeId id) const;
+    const Placement* placement(NodeId id) const { return placement_of(placements_, id, recycles_); }
     /// What is unfinished lies here, never on the tape.
     Tensor& memory_of_whole(NodeId id);
 

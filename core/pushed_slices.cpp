@@ -4,6 +4,8 @@
 #include <ranges>
 #include <vector>
 
+#include <cotape/core/placement.hpp>
+
 namespace cotape {
 namespace {
 
@@ -54,8 +56,7 @@ class Finder {
         Facts& facts = of(id);
         std::int64_t seen = -1;
         if (choices_.is_seen_through(id) && !facts.read_otherwise) {
-            const Type* types[] = {&node(current.inputs[0]).type};
-            View view = current.op->view({*current.op, current.attributes, types});
+            View view = view_of(tape_, current);
             if (is_dense(view, current.type.shape))
                 facts.window = window_of(current.type.shape, view, node(base_of(id)).type.shape);
             if (facts.window) seen = element_count(current.type.shape);

@@ -101,7 +101,7 @@ TEST_SUITE("core") {
                 [](const Call&, std::span<const Tensor> inputs, MutableTensor& output) {
                     std::ranges::reverse_copy(inputs[0].elements<double>(), output.elements<double>().begin());
                 },
-            .derivative = [](const Rule& rule) { return record(rule.y.node().op[0], {rule.g}); },
+            .derivative = [](const Rule& rule) { return record(*rule.y.node().op, {rule.g}); },
         };
         for (Evaluator evaluator : {Evaluator::plain, Evaluator::fused}) {
             Tape tape({.evaluator = evaluator});
