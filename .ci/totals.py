@@ -1,4 +1,5 @@
-"""Reads Meson's test logs (JSON lines) on standard input and prints the total: "N passed, N failed".
+"""Reads Meson's test logs (JSON lines) on standard input and prints how the tests that failed ended, and the total:
+"N passed, N failed".
 
     totals.py STATUS
 
@@ -10,18 +11,21 @@ import json
 import re
 import sys
 
+LINES = 40
+
 passed = failed = 0
 for line in sys.stdin:
     test = json.loads(line)
-    cases = re.findall(r"test cases:\s*\d+\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed", test.get("stdout") or "")
+    if test["result"] == "SKIP":
+        continue
+    stdout, stderr = test.get("stdout") or "", test.get("stderr") or ""
+    cases = re.findall(r"test cases:\s*\d+\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed", stdout)
     good = test["result"] in ("OK", "EXPECTEDFAIL")
-    for case_passed, case_failed in cases:
-        passed += int(case_passed)
-        failed += int(case_failed)
-    if not cases and test["result"] != "SKIP":
-        passed += good
-    if not good and not any(int(case_failed) for _, case_failed in cases):
-        failed += test["result"] != "SKIP"
+    passed += sum(int(count) for count, _ in cases) if cases else good
+    failed_cases = sum(int(count) for _, count in cases)
+    failed += failed_cases or not good
+    if not good:
+        print(f"\n=== {test['name']}: {test['result']} ===", *(stdout + stderr).splitlines()[-LINES:], sep="\n")
 
 if int(sys.argv[1]) and not failed:
     failed = 1
