@@ -17,6 +17,11 @@ class BroadcastPattern {
     /// stays within such a run copies nothing.
     std::int64_t run() const;
 
+    /// Whether it is the same again after so many elements, from any multiple of them on.
+    bool repeats_every(std::int64_t elements) const {
+        return !axes_.empty() && axes_[0].stride == 0 && elements % period_ == 0;
+    }
+
     /// Whether runs are consecutive elements of the tensor that do not follow one on the other there.
     bool has_rows_apart() const {
         return axes_.size() > 1 && axes_.back().stride == 1 && axes_[axes_.size() - 2].stride != 0;

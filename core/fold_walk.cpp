@@ -2,10 +2,25 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 
 #include <cotape/core/dispatch.hpp>
 
 namespace cotape {
+namespace {
+
+/// Joining so few elements or rows would take as long as folding them, and so many stretches are enough for threads.
+constexpr std::int64_t least_elements_of_stretch = 4096, least_rows_of_stretch = 32;
+constexpr std::int64_t most_stretches = 4;
+
+} // namespace
+
+std::int64_t rows_of_stretch(std::int64_t rows, std::int64_t columns) {
+    std::int64_t most = std::min(rows / least_rows_of_stretch, rows * columns / least_elements_of_stretch);
+    std::uint64_t stretches = static_cast<std::uint64_t>(std::clamp<std::int64_t>(most, 1, most_stretches));
+    std::int64_t even = static_cast<std::int64_t>(std::bit_floor(stretches)); // two threads have as many, and four
+    return std::max<std::int64_t>(1, (rows + even - 1) / even);
+}
 
 FoldWalk::FoldWalk(const GroupFold& fold, const Shape& space) : kernel_(fold.kernel), operand_(fold.operand) {
     std::int64_t outputs = 1;
@@ -67,9 +82,11 @@ void FoldWalk::take_rows(const std::byte* elements, const FoldRows& rows, Dtype 
     kernel_->take_rows(elements, dtype, rows, state, rows.width);
 }
 
-void FoldWalk::join(double* states, std::int64_t count) const {
+void FoldWalk::join(double* states, std::int64_t count, std::int64_t outputs, const Outputs& joined) const {
+    double* into = states + joined.begin;
     for (std::int64_t i = 1; i < count; ++i)
-        kernel_->join(states, states + i * static_cast<std::int64_t>(state_size(outputs_)), outputs_, outputs_);
+        kernel_->join(into, into + i * static_cast<std::int64_t>(state_size(outputs)), joined.end - joined.begin,
+                      outputs);
 }
 
 FoldWalk::Outputs FoldWalk::outputs_of(std::int64_t begin, std::int64_t end) const {

@@ -12,6 +12,10 @@ constexpr std::int64_t least_blocks = 8;
 constexpr std::int64_t least_columns = 512;
 constexpr std::int64_t columns_of_cache_line = 16;
 
+/// Of so many rows, how many are folded on their own where all go into the same outputs: these stretches are then joined
+/// in order, whether threads share out rows or columns.
+std::int64_t rows_of_stretch(std::int64_t rows, std::int64_t columns);
+
 /// An operand of a step within a group: a value read from memory, or one that an earlier step left.
 using OperandIndex = std::int32_t;
 
@@ -44,7 +48,7 @@ class FoldWalk {
     /// How many consecutive elements at a time share no output with any others: all, where the outermost axis is
     /// reduced.
     std::int64_t block() const { return block_; }
-    /// Whether a group that runs alone folds each output within one chunk: in an order that does not depend on chunks.
+    /// Whether a group that runs alone folds the elements of each output in the order in which a series does.
     bool folds_within_chunks() const;
 
     /// Makes the state of so many outputs ready.
@@ -54,11 +58,11 @@ class FoldWalk {
     /// Where it folds rows: takes in parts of rows, into the state of as many outputs.
     void take_rows(const std::byte* elements, const FoldRows& rows, Dtype dtype, double* state) const;
 
-    /// Joins so many states, each of all outputs, into the first.
-    void join(double* states, std::int64_t count) const;
     struct Outputs {
         std::int64_t begin, end;
     };
+    /// Joins so many states, each of `outputs`, into the first, for some of the outputs.
+    void join(double* states, std::int64_t count, std::int64_t outputs, const Outputs& joined) const;
     /// The outputs of elements from one position to another, both of them ends of blocks.
     Outputs outputs_of(std::int64_t begin, std::int64_t end) const;
     /// Writes these elements of the results of `fold`, one that goes this way, from a state that begins with

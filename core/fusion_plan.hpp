@@ -73,6 +73,8 @@ struct Series {
     Cut cut;
     /// What a column or a block of all values has, those that are written over counted twice.
     std::int64_t bytes = 0;
+    /// All of it stays in the cache anyway: the groups run one after the other, each cut on its own.
+    bool one_by_one = false;
 };
 
 /// One thing to run: a group, or a single node that does not fuse.

@@ -1,6 +1,7 @@
 #include <cotape/core/group_run.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <numeric>
 
 #include <omp.h>
@@ -10,15 +11,23 @@
 namespace cotape {
 namespace {
 
+/// What the tiles of all operands should have together, to stay in the first-level cache.
+constexpr std::int64_t elements_of_cache = 8 * 1024;
+/// So many times as long is a tile of few operands, at most.
+constexpr std::int64_t most_lengthened = 4;
 /// The most elements of tiles, and rows of columns, that folds take in at a time: their state is read and written once
 /// for so many.
-constexpr std::int64_t elements_of_visit = 8 * longest_tile;
+constexpr std::int64_t elements_of_visit = 4 * longest_tile;
 constexpr std::int64_t rows_of_visit = 16;
 constexpr std::int64_t most_chunks = 32;
 /// Shorter rows are better copied together.
 constexpr std::int64_t least_row = 64;
 /// Rows that each chunk folds at least, lest joining the folds cost as much as folding.
 constexpr std::int64_t least_rows = 64;
+
+/// Threads that fold columns of the same rows fetch each other's lines ahead of time: what stays in the caches of all is
+/// faster folded by rows.
+constexpr std::int64_t bytes_for_rows = 512 * 1024;
 
 /// Additions that are worth a thread: some microseconds.
 constexpr std::int64_t least_work = 128 * 1024;
@@ -61,15 +70,24 @@ GroupRun::GroupRun(Tape& tape, const Group& group, ResultMemory& memory, bool re
     } else {
         chunks_ = parts->count();
         chunk_ = count_ / parts->cut.count * parts->width;
-        stretch_ = parts->cut.by_columns ? count_ : count_ / parts->cut.count * parts->unit;
-        by_columns_ = parts->cut.by_columns && chunks_ > 1;
+        stretch_ = count_ / parts->cut.count * parts->unit;
+        by_columns_ = parts->cut.by_columns;
         if (by_columns_) width_ = parts->width, run_ = parts->cut.count;
     }
-    if (by_columns_)
+    if (by_columns_) {
+        stretch_ = rows_of_stretch(count_ / run_, run_) * run_;
         tile_ = std::max<std::int64_t>(1, longest_tile / width_) * width_;
-    else
-        by_rows_ = run_ >= least_row && run_ < tile_ &&
+        repetition_ = run_;
+    } else {
+        std::int64_t operands = static_cast<std::int64_t>(first_slot() + slots() + rows_.size());
+        std::int64_t longer = std::clamp<std::int64_t>(elements_of_cache / (operands * tile_), 1, most_lengthened);
+        tile_ = std::max<std::int64_t>(1, std::min(longer * tile_, count_));
+        repetition_ = std::gcd(std::gcd(tile_, chunk_), stretch_); // of which all tiles begin at a multiple
+        if (run_ > tile_) repetition_ = std::gcd(repetition_, run_);
+        by_rows_ = run_ >= least_row && run_ < tile_ && repetition_ % run_ == 0 &&
                    (!rows_.empty() || std::ranges::any_of(group.patterns, &BroadcastPattern::has_rows_apart));
+        if (by_rows_) repetition_ = run_;
+    }
     if (!group_.walks.empty()) visit_ = std::max<std::int64_t>(1, elements_of_visit / tile_);
     if (by_columns_) visit_ = std::min(visit_, (rows_of_visit * width_ + tile_ - 1) / tile_);
     if (by_columns_ || group_.walks.empty()) return;
@@ -79,8 +97,7 @@ GroupRun::GroupRun(Tape& tape, const Group& group, ResultMemory& memory, bool re
     std::byte* states = states_.get();
     for (const FoldWalk& walk : group_.walks) {
         state_of_walk_.push_back(reinterpret_cast<double*>(states));
-        for (std::int64_t state = 0; state < states_of(walk); ++state)
-            walk.start(state_of(state_of_walk_.size() - 1, state), walk.outputs());
+        if (states_of(walk) == 1) walk.start(state_of_walk_.back(), walk.outputs());
         states += state_bytes(walk, walk.outputs() * states_of(walk));
     }
 }
@@ -106,10 +123,17 @@ std::byte* GroupRun::room_for(NodeId node, OperandIndex overwrites) {
 
 /// Without folds there are as many chunks as threads that pay. Otherwise each output is folded within one chunk where
 /// that can be: chunks are then columns, at most a tile wide, one or more for each thread, or whole blocks. What
-/// remains is cut into a size that depends on the space alone.
+/// remains, and what is small, is cut into a size that depends on the space alone.
 void GroupRun::cut_into_chunks() {
-    auto folds_rows = [&](const FoldWalk& walk) { return walk.folds_rows() && walk.run() == run_; };
-    by_columns_ = run_ >= least_columns && !group_.walks.empty() && std::ranges::all_of(group_.walks, folds_rows);
+    bool folds_rows = !group_.walks.empty() && std::ranges::all_of(group_.walks, [&](const FoldWalk& walk) {
+        return walk.folds_rows() && walk.run() == run_;
+    });
+    if (folds_rows && count_ * static_cast<std::int64_t>(element_size_) <= bytes_for_rows && run_ % extent_ == 0) {
+        chunk_ = rows_of_stretch(count_ / run_, run_) * run_;
+        chunks_ = std::max<std::int64_t>(1, (count_ + chunk_ - 1) / chunk_);
+        return;
+    }
+    by_columns_ = folds_rows && run_ >= least_columns;
     std::int64_t threads = threads_for(cost_of(group_));
     if (by_columns_) {
         std::int64_t unit = std::lcm(extent_, columns_of_cache_line);
@@ -152,7 +176,7 @@ std::size_t GroupRun::scratch_bytes() const {
     std::size_t bytes = group_.patterns.size() * tile_bytes();
     for (std::size_t slot = 0; slot < slots(); ++slot) bytes += slot_bytes(slot);
     if (by_columns_)
-        for (const FoldWalk& walk : group_.walks) bytes += state_bytes(walk, width_);
+        for (const FoldWalk& walk : group_.walks) bytes += state_bytes(walk, 2 * width_);
     return bytes;
 }
 
@@ -167,12 +191,16 @@ void GroupRun::finish(std::size_t walk, const double* state, std::int64_t stride
             group_.walks[walk].finish(fold, state, stride, outputs, tape_.node(fold.node).type.dtype, results_[i]);
 }
 
-void GroupRun::join() {
+void GroupRun::join(std::int64_t share, std::int64_t shares) {
     for (std::size_t i = 0; i < group_.walks.size(); ++i) {
-        std::int64_t outputs = group_.walks[i].outputs();
-        if (states_of(group_.walks[i]) == 1) continue;
-        group_.walks[i].join(state_of(i), states_of(group_.walks[i]));
-        finish(i, state_of(i), outputs, {0, outputs});
+        const FoldWalk& walk = group_.walks[i];
+        if (states_of(walk) == 1) continue;
+        std::int64_t outputs = walk.outputs(), line = columns_of_cache_line;
+        std::int64_t each = ((outputs + shares - 1) / shares + line - 1) / line * line;
+        FoldWalk::Outputs joined{std::min(outputs, share * each), std::min(outputs, (share + 1) * each)};
+        if (joined.begin == joined.end) continue;
+        walk.join(state_of(i), states_of(walk), outputs, joined);
+        finish(i, state_of(i) + joined.begin, outputs, joined);
     }
 }
 

@@ -35,8 +35,8 @@ class GroupRun {
     std::int64_t parts() const { return chunks_; }
     /// What a worker needs for its tiles.
     std::size_t scratch_bytes() const;
-    /// The results of folds whose outputs have elements in several parts.
-    void join();
+    /// The results of folds whose outputs have elements in several parts: of `shares` shares of the outputs, one.
+    void join(std::int64_t share = 0, std::int64_t shares = 1);
 
   private:
     friend class GroupWorker;
@@ -70,7 +70,8 @@ class GroupRun {
     std::size_t element_size_;
     /// The space, the tiles and chunks it is cut into, and the longest stretch that all loads and folds take as one.
     std::int64_t count_, tile_ = 1, chunk_ = 1, chunks_ = 1, run_ = 1;
-    /// What folds take in on its own, in order: a chunk or, in a series, see Parts. No tile goes beyond.
+    /// What folds take in on its own, in order: a chunk or, in a series, see Parts; by columns, so many rows. No tile goes
+    /// beyond.
     std::int64_t stretch_ = 1;
     /// The rows of rowwise steps; 1 without any.
     std::int64_t extent_ = 1;
@@ -82,6 +83,9 @@ class GroupRun {
     /// Whether tiles are rows of `run_` elements each: where rows of loads or results lie apart in memory, these need
     /// no copies.
     bool by_rows_ = false;
+    /// A load that repeats after so many elements is the same for all tiles of a part or, by columns or rows, for all
+    /// their rows.
+    std::int64_t repetition_ = 1;
     bool recycles_;
     SmallVector<const std::byte*, 8> loaded_;
     /// Where the values that steps store go, and the results of folds.

@@ -11,8 +11,9 @@
 namespace cotape {
 namespace {
 
-/// What a fold takes for an element, in additions.
-constexpr int fold_cost = 4;
+/// What a fold takes for an element, and what reading or writing one takes that comes from a third-level cache, in
+/// additions.
+constexpr int fold_cost = 4, memory_cost = 4;
 
 class Builder {
   public:
@@ -25,6 +26,10 @@ class Builder {
             group_.folds.push_back(
                 {node(fold).op->fold, values_[operand].place, fold, node(fold).attributes.integers("axes")});
         find_walks();
+        for (const GroupLoad& load : group_.loads)
+            if (element_count(load.shape) == element_count(group_.space.shape)) group_.cost += memory_cost;
+        for (const GroupStep& step : group_.steps)
+            if (step.store >= 0) group_.cost += memory_cost;
         for (const GroupLoad& load : group_.loads)
             if (!load.in_place)
                 group_.patterns.emplace_back(load.shape, load.view, group_.space.shape, group_.space.dtype);

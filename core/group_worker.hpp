@@ -19,8 +19,8 @@ class GroupWorker {
   private:
     void run_elements(std::int64_t chunk);
     void run_columns(std::int64_t part);
-    /// Runs all steps for a tile of rows that begins at `begin` of the space, and at `within` of what is visited.
-    void run_tile(std::int64_t begin, const FoldRows& rows, std::int64_t within);
+    /// Runs all steps for a tile of `count` rows that begins at `begin` of the space, and at `within` of what is visited.
+    void run_tile(std::int64_t begin, std::int64_t count, std::int64_t width, std::int64_t within);
 
     /// An operand that lies in memory in its whole length, from `begin` on.
     struct Operand {
@@ -31,7 +31,11 @@ class GroupWorker {
         std::size_t operand;
         BroadcastReader reader;
         std::byte* buffer;
+        /// The same for all tiles of a part.
+        bool is_fixed;
     };
+    /// What a part reads for all its tiles; `begin` is where the first begins, `width` what is read of each row.
+    void read_fixed(std::int64_t begin, std::int64_t width);
 
     GroupRun& run_;
     /// Where the tile of each operand begins, and how far apart its rows are.
@@ -43,7 +47,7 @@ class GroupWorker {
     std::vector<Reading> readings_;
     /// Where the operand of each fold begins in what is visited.
     SmallVector<const std::byte*, 8> folded_;
-    /// Of folds of columns, those of the part that runs.
+    /// Of folds of columns, those of the part that runs; behind each there is room for that of a stretch of rows.
     SmallVector<double*, 8> states_;
 };
 

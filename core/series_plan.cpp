@@ -19,6 +19,8 @@ constexpr std::size_t most_between = 32;
 constexpr std::size_t most_whole_groups = 8;
 /// Where the least part takes more, it would not stay in the cache.
 constexpr std::int64_t most_bytes = 1024 * 1024;
+/// Where all columns take less, they stay there anyway, and threads are better given rows (see GroupRun).
+constexpr std::int64_t least_bytes_of_columns = 1024 * 1024;
 constexpr std::int64_t least_width = 64;
 /// So many numbers the states of a fold may have whose outputs have elements in all blocks, each block a state.
 constexpr std::int64_t most_joined = 64 * 1024;
@@ -73,9 +75,7 @@ class Former {
     const Group& group_of(const PlanUnit& unit) const { return plan_.groups[static_cast<std::size_t>(unit.group)]; }
     std::int64_t size_of_node(NodeId id) const { return element_count(tape_.node(id).type.shape); }
 
-    static bool overwrites_state(const Group& group) {
-        return std::ranges::any_of(group.loads, &GroupLoad::of_state);
-    }
+    static bool overwrites_state(const Group& group) { return std::ranges::any_of(group.loads, &GroupLoad::of_state); }
 
     /// By which the folds of a group are cut: by columns if all fold rows, or else into blocks that share no outputs,
     /// but for folds whose elements all do.
@@ -161,9 +161,9 @@ class Former {
         if (unit.group < 0) return tape_.node(unit.node).op->kind == OpKind::view;
         const Group& group = group_of(unit);
         return fits(group, cut) && std::ranges::all_of(group.loads, [&](const GroupLoad& load) {
-            return !written.contains(load.node) ||
-                   reads_within_parts(load, size_of_node(load.node), group.space.shape, cut);
-        });
+                   return !written.contains(load.node) ||
+                          reads_within_parts(load, size_of_node(load.node), group.space.shape, cut);
+               });
     }
 
     /// Marks the units within as a series, with the others before and after it, unless its parts are too large.
@@ -172,10 +172,10 @@ class Former {
         for (std::size_t i = 0; i < places.size(); ++i)
             units[static_cast<std::size_t>(places[i])].push_back(plan_.units[begin + i]);
         std::vector<PlanUnit>& within = units[static_cast<std::size_t>(Place::within)];
-        std::int64_t bytes = bytes_of(within) / cut.count;
-        if (bytes * (cut.by_columns ? std::min(cut.count, least_width) : 1) > most_bytes) return false;
+        std::int64_t bytes = bytes_of(within), of_part = bytes / cut.count;
+        if (of_part * (cut.by_columns ? std::min(cut.count, least_width) : 1) > most_bytes) return false;
         for (PlanUnit& unit : within) unit.series = static_cast<std::int32_t>(plan_.series.size());
-        plan_.series.push_back({cut, bytes});
+        plan_.series.push_back({cut, of_part, cut.by_columns && bytes <= least_bytes_of_columns});
         auto rest = plan_.units.begin() + static_cast<std::ptrdiff_t>(begin);
         for (std::vector<PlanUnit>& moved : units) rest = std::ranges::move(moved, rest).out;
         return true;
@@ -190,7 +190,7 @@ class Former {
             const Group& group = group_of(unit);
             std::int64_t count = element_count(group.space.shape);
             auto use = [&](NodeId id) {
-                std::int64_t& counted = elements[id], more = std::min(count, size_of_node(id)) - counted;
+                std::int64_t &counted = elements[id], more = std::min(count, size_of_node(id)) - counted;
                 if (more <= 0) return;
                 bytes += more * static_cast<std::int64_t>(size_of(group.space.dtype));
                 counted += more;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include <omp.h>
+
 #include <cotape/core/buffer_pool.hpp>
 #include <cotape/core/buffer_reuse.hpp>
 #include <cotape/core/evaluation.hpp>
@@ -20,8 +22,8 @@ constexpr std::int64_t bytes_of_stretch = 128 * 1024;
 
 /// Parts that stay in the cache, as many for each thread.
 Parts parts_of(const Series& series, std::int64_t threads) {
-    auto [cut, bytes] = series;
-    bytes = std::max<std::int64_t>(1, bytes);
+    const Cut& cut = series.cut;
+    std::int64_t bytes = std::max<std::int64_t>(1, series.bytes);
     std::int64_t unit = cut.by_columns ? columns_of_cache_line : std::max<std::int64_t>(1, bytes_of_stretch / bytes);
     std::int64_t share = (cut.count + threads - 1) / threads, most = std::max(unit, bytes_of_part / bytes);
     if (cut.by_columns && std::min(most, share) < cut.count) most = std::min(most, longest_tile);
@@ -42,23 +44,46 @@ class Worker {
     void run(std::int64_t part) {
         for (GroupWorker& group : groups_) group.run(part);
     }
+    void run(std::size_t group, std::int64_t part) { groups_[group].run(part); }
 
   private:
     std::shared_ptr<std::byte> scratch_;
     std::vector<GroupWorker> groups_;
 };
 
-void run_parts(std::vector<GroupRun>& runs) {
+void run_by_parts(std::vector<GroupRun>& runs) {
     std::int64_t parts = runs.front().parts();
-    if (parts == 1) return Worker(runs).run(0);
+    if (parts == 1) {
+        Worker(runs).run(0);
+    } else {
+        Failure failure;
+#pragma omp parallel
+        {
+            std::optional<Worker> worker;
+            failure.attempt([&] { worker.emplace(runs); });
+#pragma omp for schedule(static)
+            for (std::int64_t part = 0; part < parts; ++part)
+                if (worker) failure.attempt([&] { worker->run(part); });
+        }
+        failure.rethrow();
+    }
+    for (GroupRun& run : runs) run.join();
+}
+
+void run_one_by_one(std::vector<GroupRun>& runs) {
+    if (std::ranges::all_of(runs, [](const GroupRun& run) { return run.parts() == 1; })) return run_by_parts(runs);
     Failure failure;
 #pragma omp parallel
     {
         std::optional<Worker> worker;
         failure.attempt([&] { worker.emplace(runs); });
+        for (std::size_t group = 0; group < runs.size(); ++group) {
 #pragma omp for schedule(static)
-        for (std::int64_t part = 0; part < parts; ++part)
-            if (worker) failure.attempt([&] { worker->run(part); });
+            for (std::int64_t part = 0; part < runs[group].parts(); ++part)
+                if (worker) failure.attempt([&] { worker->run(group, part); });
+            runs[group].join(omp_get_thread_num(), omp_get_num_threads());
+#pragma omp barrier
+        }
     }
     failure.rethrow();
 }
@@ -70,12 +95,14 @@ void run_series(Tape& tape, const FusionPlan& plan, std::span<const PlanUnit> un
     auto group_of = [&](const PlanUnit& unit) -> const Group& {
         return plan.groups[static_cast<std::size_t>(unit.group)];
     };
+    const Series* series =
+        units.front().series < 0 ? nullptr : &plan.series[static_cast<std::size_t>(units.front().series)];
     std::optional<Parts> parts;
-    if (units.front().series >= 0) {
+    if (series && !series->one_by_one) {
         std::int64_t cost = 0;
         for (const PlanUnit& unit : units)
             if (unit.group >= 0) cost += cost_of(group_of(unit));
-        parts = parts_of(plan.series[static_cast<std::size_t>(units.front().series)], threads_for(cost));
+        parts = parts_of(*series, threads_for(cost));
     }
     try {
         std::vector<GroupRun> runs;
@@ -88,8 +115,10 @@ void run_series(Tape& tape, const FusionPlan& plan, std::span<const PlanUnit> un
             if (recycles && &unit != &units.back())
                 for (NodeId id : unit.dying) tape.set_computed(id, Tensor());
         }
-        run_parts(runs);
-        for (GroupRun& run : runs) run.join();
+        if (series && series->one_by_one)
+            run_one_by_one(runs);
+        else
+            run_by_parts(runs);
     } catch (...) {
         for (const PlanUnit& unit : units)
             for_each_write(plan, unit, [&](NodeId id, const GroupStep*) { tape.set_computed(id, Tensor()); });

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <cotape/core/cpu.hpp>
 #include <cotape/core/dispatch.hpp>
@@ -83,15 +84,13 @@ void add_run(const T* x, std::int64_t count, Sums sums) {
 }
 
 void sum_rows(const void* x, Dtype dtype, const FoldRows& rows, double* state, std::int64_t stride) {
-    visit_floating(dtype, [&]<class T>(T) {
-        add_rows<false, false>(static_cast<const T*>(x), rows, Sums(state, stride));
-    });
+    visit_floating(dtype,
+                   [&]<class T>(T) { add_rows<false, false>(static_cast<const T*>(x), rows, Sums(state, stride)); });
 }
 
 void sum_run(const void* x, Dtype dtype, std::int64_t count, double* state, std::int64_t stride) {
-    visit_floating(dtype, [&]<class T>(T) {
-        add_run<false, false>(static_cast<const T*>(x), count, Sums(state, stride));
-    });
+    visit_floating(dtype,
+                   [&]<class T>(T) { add_run<false, false>(static_cast<const T*>(x), count, Sums(state, stride)); });
 }
 
 void join_sums(double* state, const double* other, std::int64_t outputs, std::int64_t) {
@@ -142,43 +141,68 @@ void join_means(double* state, const double* other, std::int64_t outputs, std::i
 }
 
 void finish_mean(const double* state, double* results, std::int64_t outputs, std::int64_t stride, std::int64_t count) {
-    const double *sum = state, *shift = state + 2 * stride;
-    for (std::int64_t i = 0; i < outputs; ++i) results[i] = shift[i] + sum[i] / static_cast<double>(count);
+    run_vectorized([&]() __attribute__((always_inline)) {
+        const double *sum = state, *shift = state + 2 * stride;
+        double elements = static_cast<double>(count);
+#pragma GCC ivdep // results lie apart
+        for (std::int64_t i = 0; i < outputs; ++i) results[i] = shift[i] + sum[i] / elements;
+    });
 }
 
 /// The sum of the squared distances from the mean; infinite where the squares of finite distances overflow.
-double squares_about_mean(double squares, double sum, double count) {
-    if (std::isinf(squares) && std::isfinite(sum)) return squares;
-    double about_mean = squares - sum * (sum / count);
-    return about_mean < 0 ? 0 : about_mean;
+[[gnu::always_inline]] inline double squares_about_mean(double squares, double sum, double inverse_count) {
+    constexpr double most = std::numeric_limits<double>::max();
+    double about_mean = squares - sum * (sum * inverse_count), positive = about_mean < 0 ? 0 : about_mean;
+    return squares > most && std::abs(sum) <= most ? squares : positive;
 }
 
-/// By the formula of Chan, Golub and LeVeque.
-void join_variances(double* state, const double* other, std::int64_t outputs, std::int64_t stride) {
-    Sums sums(state, stride);
+/// By the formula of Chan, Golub and LeVeque, without branches, so that it can be vectorised. `uniform`: all outputs of a
+/// state have taken in equally many elements, more than none, and quotients of these are computed once.
+template <bool uniform>
+[[gnu::always_inline]] inline void join_moments(const Sums& state, const Sums& other, std::int64_t outputs) {
+    double count = state.count[0], other_count = other.count[0];
+#pragma GCC ivdep // the states lie apart
     for (std::int64_t i = 0; i < outputs; ++i) {
-        double sum = other[i], count = other[stride + i], shift = other[2 * stride + i],
-               squares = other[3 * stride + i];
-        double seen = sums.count[i], total = seen + count;
-        if (count == 0) continue;
-        if (seen == 0) {
-            sums.sum[i] = sum, sums.count[i] = count, sums.shift[i] = shift, sums.squares[i] = squares;
-            continue;
-        }
-        double apart = shift - sums.shift[i], distance = apart + (sum / count - sums.sum[i] / seen);
-        double about_mean = squares_about_mean(sums.squares[i], sums.sum[i], seen) +
-                            squares_about_mean(squares, sum, count) + distance * distance * (seen * (count / total));
-        sums.sum[i] += sum + apart * count;
-        sums.squares[i] = about_mean + sums.sum[i] * (sums.sum[i] / total);
-        sums.count[i] = total;
+        double n = uniform ? count : state.count[i], m = uniform ? other_count : other.count[i], total = n + m;
+        double inverse_n = 1 / n, inverse_m = 1 / m, inverse_total = 1 / total;
+        double apart = other.shift[i] - state.shift[i];
+        double distance = apart + (other.sum[i] * inverse_m - state.sum[i] * inverse_n);
+        double about_mean = squares_about_mean(state.squares[i], state.sum[i], inverse_n) +
+                            squares_about_mean(other.squares[i], other.sum[i], inverse_m) +
+                            distance * distance * (n * (m * inverse_total));
+        double sum = state.sum[i] + (other.sum[i] + apart * m);
+        double squares = about_mean + sum * (sum * inverse_total);
+        bool none_here = !uniform && n == 0, none_there = !uniform && m == 0;
+        state.sum[i] = none_there ? state.sum[i] : none_here ? other.sum[i] : sum;
+        state.squares[i] = none_there ? state.squares[i] : none_here ? other.squares[i] : squares;
+        state.shift[i] = none_here ? other.shift[i] : state.shift[i];
     }
+}
+
+void join_variances(double* into, const double* from, std::int64_t outputs, std::int64_t stride) {
+    Sums state(into, stride), other(const_cast<double*>(from), stride);
+    auto uniform = [outputs](const double* counts) {
+        return counts[0] > 0 && std::all_of(counts, counts + outputs, [&](double count) { return count == counts[0]; });
+    };
+    bool both_uniform = uniform(state.count) && uniform(other.count);
+    run_vectorized([&]() __attribute__((always_inline)) {
+        if (both_uniform)
+            join_moments<true>(state, other, outputs);
+        else
+            join_moments<false>(state, other, outputs);
+        for (std::int64_t i = 0; i < outputs; ++i) state.count[i] += other.count[i];
+    });
 }
 
 void finish_variance(const double* state, double* results, std::int64_t outputs, std::int64_t stride,
                      std::int64_t count) {
-    double elements = static_cast<double>(count);
-    for (std::int64_t i = 0; i < outputs; ++i)
-        results[i] = squares_about_mean(state[3 * stride + i], state[i], elements) / elements;
+    run_vectorized([&]() __attribute__((always_inline)) {
+        double inverse_count = 1 / static_cast<double>(count);
+        const double *sum = state, *squares = state + 3 * stride;
+#pragma GCC ivdep // results lie apart
+        for (std::int64_t i = 0; i < outputs; ++i)
+            results[i] = squares_about_mean(squares[i], sum[i], inverse_count) * inverse_count;
+    });
 }
 
 } // namespace
