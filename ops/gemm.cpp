@@ -14,6 +14,7 @@
 
 #include <xtensor-blas/xblas.hpp>
 
+#include <cotape/core/failure.hpp>
 #include <cotape/ops/matrix_vector.hpp>
 #include <cotape/ops/runtime_info.hpp>
 
@@ -60,7 +61,8 @@ class Products {
         product.a.set_data_handle(const_cast<float*>(gemm.a));
         product.b.set_data_handle(const_cast<float*>(gemm.b));
         product.c.set_data_handle(gemm.c);
-        product.primitive.execute(stream_, {{DNNL_ARG_SRC, product.a}, {DNNL_ARG_WEIGHTS, product.b},
+        product.primitive.execute(stream_, {{DNNL_ARG_SRC, product.a},
+                                            {DNNL_ARG_WEIGHTS, product.b},
                                             {DNNL_ARG_DST, product.c}});
         stream_.wait();
     }
@@ -98,6 +100,34 @@ class Products {
 /// oneDNN's matmul is faster where B is transposed, its sgemm elsewhere: for products with so few rows, which are bound
 /// by reading B once, and for small ones too.
 constexpr std::int64_t few_rows = 8, few_terms = 1 << 17;
+
+void run_onednn(const Gemm<float>& gemm) {
+    if (gemm.transpose_b && gemm.m > few_rows && gemm.m * gemm.n * gemm.k >= few_terms) {
+        thread_local Products products;
+        return products.run(gemm);
+    }
+    dnnl_sgemm(gemm.transpose_a ? 'T' : 'N', gemm.transpose_b ? 'T' : 'N', gemm.m, gemm.n, gemm.k, 1, gemm.a,
+               gemm.transpose_a ? gemm.m : gemm.k, gemm.b, gemm.transpose_b ? gemm.k : gemm.n, 0, gemm.c, gemm.n);
+}
+
+/// Where B stays in each thread's cache, threads share out the rows of A and C, as they do those of the groups before and
+/// after the product: each then finds its rows of A in its own cache, and leaves those of C there.
+constexpr std::int64_t most_elements_of_b = 256 * 1024, least_rows_of_thread = 16;
+
+void run_by_rows(const Gemm<float>& gemm) {
+    std::int64_t threads = omp_in_parallel() ? 1 : omp_get_max_threads();
+    bool small = gemm.m * gemm.n * gemm.k < few_terms || gemm.m < least_rows_of_thread * threads;
+    if (threads == 1 || small || gemm.transpose_a || gemm.n * gemm.k > most_elements_of_b) return run_onednn(gemm);
+    std::int64_t rows = (gemm.m + threads - 1) / threads;
+    Failure failure;
+#pragma omp parallel for schedule(static)
+    for (std::int64_t first = 0; first < gemm.m; first += rows)
+        failure.attempt([&] {
+            run_onednn({false, gemm.transpose_b, std::min(rows, gemm.m - first), gemm.n, gemm.k,
+                        gemm.a + first * gemm.k, gemm.b, gemm.c + first * gemm.n});
+        });
+    failure.rethrow();
+}
 #endif
 
 /// Products with no terms are zero, and the libraries refuse leading dimensions of 0.
@@ -125,12 +155,7 @@ bool run_as_vector(const Gemm<T>& gemm) {
 void run(const Gemm<float>& gemm) {
     if (is_trivial(gemm) || run_as_vector(gemm)) return;
 #if COTAPE_ONEDNN
-    if (gemm.transpose_b && gemm.m > few_rows && gemm.m * gemm.n * gemm.k >= few_terms) {
-        thread_local Products products;
-        return products.run(gemm);
-    }
-    dnnl_sgemm(gemm.transpose_a ? 'T' : 'N', gemm.transpose_b ? 'T' : 'N', gemm.m, gemm.n, gemm.k, 1, gemm.a,
-               gemm.transpose_a ? gemm.m : gemm.k, gemm.b, gemm.transpose_b ? gemm.k : gemm.n, 0, gemm.c, gemm.n);
+    run_by_rows(gemm);
 #else
     run_blas(gemm);
 #endif
