@@ -8,6 +8,12 @@
 #include <cotape/core/error.hpp>
 
 namespace cotape {
+namespace {
+
+/// Most names are compared with the very literal that they are.
+bool same_name(const char* a, const char* b) { return a == b || std::string_view(a) == b; }
+
+} // namespace
 
 Attributes::Attributes(std::initializer_list<Attribute> attributes) {
     fields_.reserve(attributes.size());
@@ -22,13 +28,13 @@ Attributes::Attributes(std::initializer_list<Attribute> attributes) {
 
 bool Attributes::has(const char* name) const {
     for (const Field& field : fields_)
-        if (std::string_view(field.name) == name) return true;
+        if (same_name(field.name, name)) return true;
     return false;
 }
 
 const Attributes::Field& Attributes::field(const char* name, Attribute::Kind kind) const {
     for (const Field& field : fields_)
-        if (field.kind == kind && std::string_view(field.name) == name) return field;
+        if (field.kind == kind && same_name(field.name, name)) return field;
     throw ValueError(fmt::format("attributes: no '{}' of the kind asked for among ({})", name, to_string()));
 }
 
@@ -55,9 +61,7 @@ bool Attributes::has_fields_of(const Attributes& other) const {
     if (!(numbers_ == other.numbers_)) return false;
     for (std::size_t i = 0; i < fields_.size(); ++i) {
         const Field &left = fields_[i], &right = other.fields_[i];
-        if (left.count != right.count || left.kind != right.kind ||
-            (left.name != right.name && std::string_view(left.name) != right.name))
-            return false;
+        if (left.count != right.count || left.kind != right.kind || !same_name(left.name, right.name)) return false;
     }
     return true;
 }
