@@ -46,8 +46,8 @@ bool FoldWalk::folds_within_chunks() const {
     return block_ <= least_chunk || count_ / block_ >= least_blocks;
 }
 
-void FoldWalk::start(double* state, std::int64_t outputs) const {
-    for (std::size_t plane = 0; plane < static_cast<std::size_t>(kernel_->planes); ++plane, state += outputs)
+void FoldWalk::start(double* state, std::int64_t outputs, std::int64_t stride) const {
+    for (std::size_t plane = 0; plane < static_cast<std::size_t>(kernel_->planes); ++plane, state += stride)
         std::fill_n(state, outputs, kernel_->start[plane]);
 }
 

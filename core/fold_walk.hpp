@@ -51,8 +51,8 @@ class FoldWalk {
     /// Whether a group that runs alone folds the elements of each output in the order in which a series does.
     bool folds_within_chunks() const;
 
-    /// Makes the state of so many outputs ready.
-    void start(double* state, std::int64_t outputs) const;
+    /// Makes the state of so many outputs ready, whose planes are `stride` apart.
+    void start(double* state, std::int64_t outputs, std::int64_t stride) const;
     /// Takes in `count` elements of the space from row-major position `begin` on, into the state of all outputs.
     void take(const std::byte* elements, std::int64_t begin, std::int64_t count, Dtype dtype, double* state) const;
     /// Where it folds rows: takes in parts of rows, into the state of as many outputs.

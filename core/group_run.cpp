@@ -97,7 +97,6 @@ GroupRun::GroupRun(Tape& tape, const Group& group, ResultMemory& memory, bool re
     std::byte* states = states_.get();
     for (const FoldWalk& walk : group_.walks) {
         state_of_walk_.push_back(reinterpret_cast<double*>(states));
-        if (states_of(walk) == 1) walk.start(state_of_walk_.back(), walk.outputs());
         states += state_bytes(walk, walk.outputs() * states_of(walk));
     }
 }

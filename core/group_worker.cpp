@@ -51,17 +51,27 @@ void GroupWorker::read_fixed(std::int64_t begin, std::int64_t width) {
     }
 }
 
+/// Makes the states ready that the stretch from `begin` on is folded into.
+void GroupWorker::start_stretch(std::int64_t begin, std::int64_t end) {
+    const std::vector<FoldWalk>& walks = run_.group_.walks;
+    for (std::size_t i = 0; i < walks.size(); ++i) {
+        FoldWalk::Outputs outputs{0, walks[i].outputs()};
+        if (run_.states_of(walks[i]) == 1) outputs = walks[i].outputs_of(begin, std::min(end, begin + run_.stretch_));
+        walks[i].start(run_.state_of(i, begin / run_.stretch_) + outputs.begin, outputs.end - outputs.begin,
+                       walks[i].outputs());
+    }
+}
+
 /// A few consecutive tiles at a time.
 void GroupWorker::run_elements(std::int64_t chunk) {
     const std::vector<FoldWalk>& walks = run_.group_.walks;
     if (run_.by_rows_) std::ranges::fill(distances_, run_.run_);
     std::int64_t first = chunk * run_.chunk_, end = std::min(run_.count_, first + run_.chunk_);
     read_fixed(first, run_.by_rows_ ? run_.run_ : std::min(run_.tile_, run_.count_ - first));
+    if (first == end) start_stretch(first, end);
     for (std::int64_t begin = first, next = 0; begin < end; begin = next) {
         next = std::min({end, begin + run_.visit_ * run_.tile_, (begin / run_.stretch_ + 1) * run_.stretch_});
-        for (std::size_t i = 0; i < walks.size() && begin % run_.stretch_ == 0; ++i)
-            if (run_.states_of(walks[i]) > 1)
-                walks[i].start(run_.state_of(i, begin / run_.stretch_), walks[i].outputs());
+        if (begin % run_.stretch_ == 0) start_stretch(begin, end);
         for (std::int64_t at = begin, count = 0; at < next; at += count) {
             count = std::min(run_.tile_, next - at);
             if (run_.run_ > run_.tile_) count = std::min(count, run_.run_ - at % run_.run_); // stay within a run
@@ -98,7 +108,7 @@ void GroupWorker::run_columns(std::int64_t part) {
             run_tile(at * run_.run_ + column, std::min(height, next - at), width, (at - row) * width);
         for (std::size_t i = 0; i < states_.size(); ++i) {
             double* state = states_[i] + (row < stretch ? 0 : walks[i].state_size(width));
-            if (starts) walks[i].start(state, width);
+            if (starts) walks[i].start(state, width, width);
             std::int64_t distance = distances_[static_cast<std::size_t>(walks[i].operand())];
             walks[i].take_rows(folded_[i], {next - row, width, distance}, run_.group_.space.dtype, state);
             if (next == end && row >= stretch) walks[i].join(states_[i], 2, width, {0, width});

@@ -18,6 +18,7 @@ class GroupWorker {
 
   private:
     void run_elements(std::int64_t chunk);
+    void start_stretch(std::int64_t begin, std::int64_t end);
     void run_columns(std::int64_t part);
     /// Runs all steps for a tile of `count` rows that begins at `begin` of the space, and at `within` of what is visited.
     void run_tile(std::int64_t begin, std::int64_t count, std::int64_t width, std::int64_t within);

@@ -26,7 +26,9 @@ struct Sums {
         : sum(state), count(state + stride), shift(state + 2 * stride), squares(state + 3 * stride) {}
 };
 
-double shift_at(double first) { return std::isfinite(first) ? first : 0; }
+[[gnu::always_inline]] inline double shift_at(double first) {
+    return std::abs(first) <= std::numeric_limits<double>::max() ? first : 0;
+}
 
 /// Adds `rows` rows at once: sums are read and written once for all of them.
 template <int rows, bool shifted, bool squared, class T>
@@ -110,8 +112,10 @@ void moment_rows(const void* x, Dtype dtype, const FoldRows& rows, double* state
         Sums sums(state, stride);
         double seen = *sums.count;
         if (shifted && seen == 0)
-            std::transform(from, from + rows.width, sums.shift,
-                           [](T first) { return shift_at(static_cast<double>(first)); });
+            run_vectorized([&]() __attribute__((always_inline)) {
+#pragma GCC ivdep // sums are no elements
+                for (std::int64_t i = 0; i < rows.width; ++i) sums.shift[i] = shift_at(static_cast<double>(from[i]));
+            });
         add_rows<shifted, squared>(from, rows, sums);
         std::fill_n(sums.count, rows.width, seen + static_cast<double>(rows.count));
     });
