@@ -24,10 +24,11 @@ import time
 import venv
 
 # Works of ours, and what each is compared with: batch norm as composed with hand-written loops, the batch-normalised
-# LSTM with the plain one, the matrix products of a step alone with all of the step.
+# LSTM with the plain one, the matrix products of a step, or copies of what it must read and write, with all of the step.
 PAIRS = [
     ("batchnorm2d_relu", "batchnorm2d_relu_by_hand"),
     ("bn_lstm", "lstm"),
+    ("batchnorm1d_copies", "batchnorm1d"),
     ("mlp_512_products", "mlp_512_momentum"),
     ("lstm_products", "lstm"),
     ("inference_1_products", "inference_1"),

@@ -1,7 +1,9 @@
 #include "layer_works.hpp"
 
+#include <algorithm>
 #include <memory>
 #include <random>
+#include <span>
 #include <vector>
 
 #include <cotape/core/evaluate.hpp>
@@ -49,6 +51,9 @@ std::function<void()> differentiate(std::shared_ptr<nn::Module> module, const Sh
     };
 }
 
+const Shape features_shape{256, 1024};
+constexpr std::size_t feature_batches = 8;
+
 constexpr std::int64_t images = 64, channels = 64, height = 56, width = 56;
 const Shape images_shape{images, channels, height, width};
 /// Two batches of images do not fit into any cache.
@@ -57,7 +62,34 @@ constexpr std::size_t image_batches = 2;
 } // namespace
 
 std::function<void()> normalize_features() {
-    return differentiate(std::make_shared<nn::BatchNorm1d>(1024), {256, 1024}, {256, 1024}, 8);
+    auto layer = std::make_shared<nn::BatchNorm1d>(features_shape[1]);
+    return differentiate(layer, features_shape, features_shape, feature_batches);
+}
+
+std::function<void()> copy_features() {
+    struct Copying {
+        std::vector<Tensor> inputs, seeds;
+        std::vector<float> y, x_gradient;
+        std::size_t next = 0;
+    };
+    auto work = std::make_shared<Copying>();
+    std::mt19937 random(1);
+    for (std::size_t i = 0; i < feature_batches; ++i) {
+        work->inputs.push_back(nn::uniform(features_shape, -1, 1, random));
+        work->seeds.push_back(nn::uniform(features_shape, -1, 1, random));
+    }
+    work->y.resize(static_cast<std::size_t>(element_count(features_shape)));
+    work->x_gradient.resize(work->y.size());
+    return [work] {
+        std::size_t batch = work->next++ % feature_batches;
+        std::span<const float> x = work->inputs[batch].elements<float>(), g = work->seeds[batch].elements<float>();
+        std::ptrdiff_t columns = features_shape[1];
+#pragma omp parallel for
+        for (std::ptrdiff_t row = 0; row < features_shape[0]; ++row) {
+            std::copy_n(x.begin() + row * columns, columns, work->y.begin() + row * columns);
+            std::copy_n(g.begin() + row * columns, columns, work->x_gradient.begin() + row * columns);
+        }
+    };
 }
 
 std::function<void()> normalize_images() {

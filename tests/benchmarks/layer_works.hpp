@@ -8,6 +8,8 @@ namespace works {
 
 /// BatchNorm1d on [256, 1024], with the new running statistics.
 std::function<void()> normalize_features();
+/// What that reads and writes at least, copied: x to y, the cotangent of y to that of x.
+std::function<void()> copy_features();
 /// BatchNorm2d and relu on [64, 64, 56, 56], with the new running statistics.
 std::function<void()> normalize_images();
 /// The same in hand-written loops.

@@ -257,6 +257,7 @@ const Work list[] = {
     {"mlp_512_products", "the matrix products of a training step of 784-512-256-10, batch 128, alone", 1,
      [] { return multiply(products_of_net()); }},
     {"batchnorm1d", "BatchNorm1d, 256x1024, forward and backward", 1, normalize_features},
+    {"batchnorm1d_copies", "the tensors that BatchNorm1d must read and write, copied", 1, copy_features},
     {"batchnorm2d_relu", "BatchNorm2d and relu, 64x64x56x56, forward and backward", 1, normalize_images},
     {"batchnorm2d_relu_by_hand", "the same in hand-written loops", 1, normalize_images_by_hand},
     {"lstm", "LSTM, 28 steps, batch 64, 128 units, forward and backward", 1, unroll_lstm},
