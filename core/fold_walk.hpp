@@ -12,8 +12,8 @@ constexpr std::int64_t least_blocks = 8;
 constexpr std::int64_t least_columns = 512;
 constexpr std::int64_t columns_of_cache_line = 16;
 
-/// Of so many rows, how many are folded on their own where all go into the same outputs: these stretches are then joined
-/// in order, whether threads share out rows or columns.
+/// Of so many rows that all go into the same outputs, how many are folded on their own. These stretches are then joined
+/// in order, whether threads share out rows or columns: the result has the same bits.
 std::int64_t rows_of_stretch(std::int64_t rows, std::int64_t columns);
 
 /// An operand of a step within a group: a value read from memory, or one that an earlier step left.

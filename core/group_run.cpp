@@ -25,8 +25,8 @@ constexpr std::int64_t least_row = 64;
 /// Rows that each chunk folds at least, lest joining the folds cost as much as folding.
 constexpr std::int64_t least_rows = 64;
 
-/// Threads that fold columns of the same rows fetch each other's lines ahead of time: what stays in the caches of all is
-/// faster folded by rows.
+/// Threads that share out columns fetch each other's lines ahead of time: what stays in their caches is faster folded
+/// by rows.
 constexpr std::int64_t bytes_for_rows = 512 * 1024;
 
 /// Additions that are worth a thread: some microseconds.

@@ -70,8 +70,8 @@ class GroupRun {
     std::size_t element_size_;
     /// The space, the tiles and chunks it is cut into, and the longest stretch that all loads and folds take as one.
     std::int64_t count_, tile_ = 1, chunk_ = 1, chunks_ = 1, run_ = 1;
-    /// What folds take in on its own, in order: a chunk or, in a series, see Parts; by columns, so many rows. No tile goes
-    /// beyond.
+    /// What folds take in on its own, in order: a chunk or, in a series of blocks, see Parts; by columns, a stretch of
+    /// rows. No tile goes beyond.
     std::int64_t stretch_ = 1;
     /// The rows of rowwise steps; 1 without any.
     std::int64_t extent_ = 1;

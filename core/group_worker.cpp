@@ -91,8 +91,8 @@ void GroupWorker::run_elements(std::int64_t chunk) {
     }
 }
 
-/// All rows of the part's columns, a few tiles at a time; what a stretch of rows is folded into is joined to that of those
-/// before it.
+/// All rows of the part's columns, a few tiles at a time. Each stretch of rows is folded on its own, then joined to
+/// those before it.
 void GroupWorker::run_columns(std::int64_t part) {
     const std::vector<FoldWalk>& walks = run_.group_.walks;
     std::int64_t column = part * run_.width_, width = std::min(run_.width_, run_.run_ - column);
@@ -136,18 +136,18 @@ void GroupWorker::run_tile(std::int64_t begin, std::int64_t count, std::int64_t 
     Tile tile{static_cast<std::size_t>(count), static_cast<std::size_t>(width), distances};
     auto rows_to_put = run_.rows_.begin();
     for (const GroupStep& step : group.steps) {
-        std::size_t inputs_count = step.operands.size(), result = static_cast<std::size_t>(step.result);
-        for (std::size_t i = 0; i < inputs_count; ++i) {
+        std::size_t operands = step.operands.size(), result = static_cast<std::size_t>(step.result);
+        for (std::size_t i = 0; i < operands; ++i) {
             inputs[i] = operands_[static_cast<std::size_t>(step.operands[i])];
             distances[i] = distances_[static_cast<std::size_t>(step.operands[i])];
         }
         std::byte* output = operands_[result];
-        distances[inputs_count] = distances_[result];
+        distances[operands] = distances_[result];
         const PlacedRows* placed = step.in_rows ? &*rows_to_put++ : nullptr;
         bool in_place = placed && placed->have(begin, rows);
         if (in_place) {
             output = placed->first + placed->position(begin) * element_size;
-            distances[inputs_count] = rows.distance / placed->width * placed->distance;
+            distances[operands] = rows.distance / placed->width * placed->distance;
         }
         std::size_t extent = static_cast<std::size_t>(run_.extent_);
         if (step.kernel)
@@ -158,7 +158,7 @@ void GroupWorker::run_tile(std::int64_t begin, std::int64_t count, std::int64_t 
                                 output + row * distances[1] * element_size, tile.columns / extent, extent);
         if (!placed || in_place) continue;
         for (std::int64_t row = 0; row < rows.count; ++row)
-            placed->put(output + row * distances[inputs_count] * element_size, begin + row * rows.distance, rows.width,
+            placed->put(output + row * distances[operands] * element_size, begin + row * rows.distance, rows.width,
                         run_.element_size_);
     }
     if (within == 0)

@@ -20,7 +20,8 @@ class GroupWorker {
     void run_elements(std::int64_t chunk);
     void start_stretch(std::int64_t begin, std::int64_t end);
     void run_columns(std::int64_t part);
-    /// Runs all steps for a tile of `count` rows that begins at `begin` of the space, and at `within` of what is visited.
+    /// Runs all steps for a tile of `count` rows, which begins at `begin` of the space and at `within` of what is
+    /// visited.
     void run_tile(std::int64_t begin, std::int64_t count, std::int64_t width, std::int64_t within);
 
     /// An operand that lies in memory in its whole length, from `begin` on.

@@ -75,7 +75,9 @@ class Former {
     const Group& group_of(const PlanUnit& unit) const { return plan_.groups[static_cast<std::size_t>(unit.group)]; }
     std::int64_t size_of_node(NodeId id) const { return element_count(tape_.node(id).type.shape); }
 
-    static bool overwrites_state(const Group& group) { return std::ranges::any_of(group.loads, &GroupLoad::of_state); }
+    static bool overwrites_state(const Group& group) {
+        return std::ranges::any_of(group.loads, &GroupLoad::of_state);
+    }
 
     /// By which the folds of a group are cut: by columns if all fold rows, or else into blocks that share no outputs,
     /// but for folds whose elements all do.
@@ -161,9 +163,9 @@ class Former {
         if (unit.group < 0) return tape_.node(unit.node).op->kind == OpKind::view;
         const Group& group = group_of(unit);
         return fits(group, cut) && std::ranges::all_of(group.loads, [&](const GroupLoad& load) {
-                   return !written.contains(load.node) ||
-                          reads_within_parts(load, size_of_node(load.node), group.space.shape, cut);
-               });
+            return !written.contains(load.node) ||
+                   reads_within_parts(load, size_of_node(load.node), group.space.shape, cut);
+        });
     }
 
     /// Marks the units within as a series, with the others before and after it, unless its parts are too large.
@@ -190,7 +192,7 @@ class Former {
             const Group& group = group_of(unit);
             std::int64_t count = element_count(group.space.shape);
             auto use = [&](NodeId id) {
-                std::int64_t &counted = elements[id], more = std::min(count, size_of_node(id)) - counted;
+                std::int64_t& counted = elements[id], more = std::min(count, size_of_node(id)) - counted;
                 if (more <= 0) return;
                 bytes += more * static_cast<std::int64_t>(size_of(group.space.dtype));
                 counted += more;

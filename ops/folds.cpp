@@ -86,13 +86,15 @@ void add_run(const T* x, std::int64_t count, Sums sums) {
 }
 
 void sum_rows(const void* x, Dtype dtype, const FoldRows& rows, double* state, std::int64_t stride) {
-    visit_floating(dtype,
-                   [&]<class T>(T) { add_rows<false, false>(static_cast<const T*>(x), rows, Sums(state, stride)); });
+    visit_floating(dtype, [&]<class T>(T) {
+        add_rows<false, false>(static_cast<const T*>(x), rows, Sums(state, stride));
+    });
 }
 
 void sum_run(const void* x, Dtype dtype, std::int64_t count, double* state, std::int64_t stride) {
-    visit_floating(dtype,
-                   [&]<class T>(T) { add_run<false, false>(static_cast<const T*>(x), count, Sums(state, stride)); });
+    visit_floating(dtype, [&]<class T>(T) {
+        add_run<false, false>(static_cast<const T*>(x), count, Sums(state, stride));
+    });
 }
 
 void join_sums(double* state, const double* other, std::int64_t outputs, std::int64_t) {
@@ -160,8 +162,8 @@ void finish_mean(const double* state, double* results, std::int64_t outputs, std
     return squares > most && std::abs(sum) <= most ? squares : positive;
 }
 
-/// By the formula of Chan, Golub and LeVeque, without branches, so that it can be vectorised. `uniform`: all outputs of a
-/// state have taken in equally many elements, more than none, and quotients of these are computed once.
+/// By the formula of Chan, Golub and LeVeque, without branches, so that it can be vectorised. `uniform`: all outputs of
+/// a state have taken in equally many elements, and some; then nothing is divided output by output.
 template <bool uniform>
 [[gnu::always_inline]] inline void join_moments(const Sums& state, const Sums& other, std::int64_t outputs) {
     double count = state.count[0], other_count = other.count[0];

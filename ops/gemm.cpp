@@ -61,8 +61,7 @@ class Products {
         product.a.set_data_handle(const_cast<float*>(gemm.a));
         product.b.set_data_handle(const_cast<float*>(gemm.b));
         product.c.set_data_handle(gemm.c);
-        product.primitive.execute(stream_, {{DNNL_ARG_SRC, product.a},
-                                            {DNNL_ARG_WEIGHTS, product.b},
+        product.primitive.execute(stream_, {{DNNL_ARG_SRC, product.a}, {DNNL_ARG_WEIGHTS, product.b},
                                             {DNNL_ARG_DST, product.c}});
         stream_.wait();
     }
@@ -110,8 +109,8 @@ void run_onednn(const Gemm<float>& gemm) {
                gemm.transpose_a ? gemm.m : gemm.k, gemm.b, gemm.transpose_b ? gemm.k : gemm.n, 0, gemm.c, gemm.n);
 }
 
-/// Where B stays in each thread's cache, threads share out the rows of A and C, as they do those of the groups before and
-/// after the product: each then finds its rows of A in its own cache, and leaves those of C there.
+/// Where B stays in each thread's cache, threads share out the rows of A and C, as they do those of the groups before
+/// and after: each finds its rows of A in its own cache, and leaves those of C there.
 constexpr std::int64_t most_elements_of_b = 256 * 1024, least_rows_of_thread = 16;
 
 void run_by_rows(const Gemm<float>& gemm) {

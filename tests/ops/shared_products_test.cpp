@@ -1,0 +1,56 @@
+#include <cmath>
+#include <limits>
+
+#include <doctest/doctest.h>
+#include <omp.h>
+
+#include <cotape/core/tape.hpp>
+#include <cotape/ops/matmul.hpp>
+
+#include "../nn/numbers.hpp"
+
+using namespace cotape;
+using cotape::testing::scattered;
+
+namespace {
+
+/// An element of a product of matrices, each of them [rows, columns], or transposed.
+double element(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b, std::int64_t i, std::int64_t j) {
+    std::int64_t terms = a.shape()[transpose_a ? 0 : 1];
+    double sum = 0;
+    for (std::int64_t t = 0; t < terms; ++t)
+        sum += a.at(transpose_a ? t * a.shape()[1] + i : i * terms + t) *
+               b.at(transpose_b ? j * terms + t : t * b.shape()[1] + j);
+    return sum;
+}
+
+} // namespace
+
+TEST_SUITE("ops") {
+    TEST_CASE("products of float32 matrices are right however many threads share their rows") {
+        constexpr std::int64_t terms = 96, columns = 80;
+        for (std::int64_t rows : {1, 15, 17, 31, 33, 64, 65, 100})
+            for (bool transpose_a : {false, true})
+                for (bool transpose_b : {false, true})
+                    for (int threads : {1, 2, 3, 5}) {
+                        CAPTURE(rows);
+                        CAPTURE(transpose_a);
+                        CAPTURE(transpose_b);
+                        CAPTURE(threads);
+                        Tensor a = scattered(transpose_a ? Shape{terms, rows} : Shape{rows, terms});
+                        Tensor b = scattered(transpose_b ? Shape{columns, terms} : Shape{terms, columns}, 1);
+                        omp_set_num_threads(threads);
+                        Tape tape;
+                        MatmulOptions options{.transpose_a = transpose_a, .transpose_b = transpose_b};
+                        Tensor c = matmul(tape.constant(a), tape.constant(b), options).value();
+                        omp_set_num_threads(omp_get_num_procs());
+                        REQUIRE(c.shape() == Shape{rows, columns});
+                        // Each of the roundings errs by half an epsilon of a sum of terms up to 1.
+                        double bound = std::numeric_limits<float>::epsilon() / 2 * std::pow(terms, 2);
+                        for (std::int64_t i = 0; i < rows; ++i)
+                            for (std::int64_t j = 0; j < columns; j += 13)
+                                REQUIRE(std::abs(c.at(i * columns + j) -
+                                                 element(a, transpose_a, b, transpose_b, i, j)) <= bound);
+                    }
+    }
+}
