@@ -74,22 +74,7 @@ GroupRun::GroupRun(Tape& tape, const Group& group, ResultMemory& memory, bool re
         by_columns_ = parts->cut.by_columns;
         if (by_columns_) width_ = parts->width, run_ = parts->cut.count;
     }
-    if (by_columns_) {
-        stretch_ = rows_of_stretch(count_ / run_, run_) * run_;
-        tile_ = std::max<std::int64_t>(1, longest_tile / width_) * width_;
-        repetition_ = run_;
-    } else {
-        std::int64_t operands = static_cast<std::int64_t>(first_slot() + slots() + rows_.size());
-        std::int64_t longer = std::clamp<std::int64_t>(elements_of_cache / (operands * tile_), 1, most_lengthened);
-        tile_ = std::max<std::int64_t>(1, std::min(longer * tile_, count_));
-        repetition_ = std::gcd(std::gcd(tile_, chunk_), stretch_); // of which all tiles begin at a multiple
-        if (run_ > tile_) repetition_ = std::gcd(repetition_, run_);
-        by_rows_ = run_ >= least_row && run_ < tile_ && repetition_ % run_ == 0 &&
-                   (!rows_.empty() || std::ranges::any_of(group.patterns, &BroadcastPattern::has_rows_apart));
-        if (by_rows_) repetition_ = run_;
-    }
-    if (!group_.walks.empty()) visit_ = std::max<std::int64_t>(1, elements_of_visit / tile_);
-    if (by_columns_) visit_ = std::min(visit_, (rows_of_visit * width_ + tile_ - 1) / tile_);
+    size_tiles();
     if (by_columns_ || group_.walks.empty()) return;
     std::size_t bytes = 0;
     for (const FoldWalk& walk : group_.walks) bytes += state_bytes(walk, walk.outputs() * states_of(walk));
@@ -120,19 +105,52 @@ std::byte* GroupRun::room_for(NodeId node, OperandIndex overwrites) {
     return put(memory_.of(node));
 }
 
+/// Makes tiles that suit the cut: as wide as a part by columns, longer where there are few operands.
+void GroupRun::size_tiles() {
+    bool folds = !group_.walks.empty();
+    if (by_columns_) {
+        stretch_ = rows_of_stretch(count_ / run_, run_) * run_;
+        tile_ = std::max<std::int64_t>(1, longest_tile / width_) * width_;
+        if (folds) visit_ = std::max<std::int64_t>(1, elements_of_visit / tile_);
+        visit_ = std::min(visit_, (rows_of_visit * width_ + tile_ - 1) / tile_);
+        repetition_ = run_;
+        return;
+    }
+    std::int64_t operands = static_cast<std::int64_t>(first_slot() + slots() + rows_.size());
+    std::int64_t longer = std::clamp<std::int64_t>(elements_of_cache / (operands * tile_), 1, most_lengthened);
+    if (folds) {
+        visit_ = std::max<std::int64_t>(1, elements_of_visit / tile_);
+        while (visit_ % longer != 0) --longer; // a visit takes in as many elements, in the same order
+        visit_ /= longer;
+    }
+    tile_ = std::max<std::int64_t>(1, std::min(longer * tile_, count_));
+    repetition_ = std::gcd(std::gcd(tile_, chunk_), stretch_); // of which all tiles begin at a multiple
+    if (run_ > tile_) repetition_ = std::gcd(repetition_, run_);
+    by_rows_ = run_ >= least_row && run_ < tile_ && repetition_ % run_ == 0 &&
+               (!rows_.empty() || std::ranges::any_of(group_.patterns, &BroadcastPattern::has_rows_apart));
+    if (by_rows_) repetition_ = run_;
+}
+
+/// The rows that all folds take in, one after the other, into the same outputs; 0 where there is none such.
+std::int64_t GroupRun::common_row() const {
+    std::int64_t row = group_.walks.empty() ? 0 : group_.walks.front().run();
+    bool folds_rows = std::ranges::all_of(
+        group_.walks, [&](const FoldWalk& walk) { return walk.folds_rows() && walk.run() == row; });
+    return folds_rows ? row : 0;
+}
+
 /// Without folds there are as many chunks as threads that pay. Otherwise each output is folded within one chunk where
 /// that can be: chunks are then columns, at most a tile wide, one or more for each thread, or whole blocks. What
 /// remains, and what is small, is cut into a size that depends on the space alone.
 void GroupRun::cut_into_chunks() {
-    bool folds_rows = !group_.walks.empty() && std::ranges::all_of(group_.walks, [&](const FoldWalk& walk) {
-        return walk.folds_rows() && walk.run() == run_;
-    });
-    if (folds_rows && count_ * static_cast<std::int64_t>(element_size_) <= bytes_for_rows && run_ % extent_ == 0) {
-        chunk_ = rows_of_stretch(count_ / run_, run_) * run_;
+    std::int64_t row = common_row(), bytes = count_ * static_cast<std::int64_t>(element_size_);
+    by_columns_ = row == run_ && row >= least_columns && bytes > bytes_for_rows;
+    bool in_stretches = !by_columns_ && (row >= least_columns || bytes <= bytes_for_rows);
+    if (row > 0 && in_stretches && row % run_ == 0 && row % extent_ == 0) {
+        chunk_ = rows_of_stretch(count_ / row, row) * row;
         chunks_ = std::max<std::int64_t>(1, (count_ + chunk_ - 1) / chunk_);
         return;
     }
-    by_columns_ = folds_rows && run_ >= least_columns;
     std::int64_t threads = threads_for(cost_of(group_));
     if (by_columns_) {
         std::int64_t unit = std::lcm(extent_, columns_of_cache_line);

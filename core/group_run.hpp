@@ -41,7 +41,9 @@ class GroupRun {
   private:
     friend class GroupWorker;
 
+    std::int64_t common_row() const;
     void cut_into_chunks();
+    void size_tiles();
     /// Memory for a result: that of the load that it may overwrite, where only those known of hold it.
     std::byte* room_for(NodeId node, OperandIndex overwrites = -1);
 
