@@ -23,29 +23,41 @@ namespace {
 
 using namespace cotape;
 
-/// A step of `module` on inputs of this shape, which take turns, as do the cotangents of its outputs.
+/// Random inputs of a layer and cotangents of its outputs, a few of each, which take turns.
+class Batches {
+  public:
+    Batches(const Shape& input, const Shape& output, std::size_t count) {
+        std::mt19937 random(1);
+        for (std::size_t i = 0; i < count; ++i)
+            batches_.push_back({nn::uniform(input, -1, 1, random), nn::uniform(output, -1, 1, random)});
+    }
+    struct Batch {
+        Tensor input, seed;
+    };
+    const Batch& next() { return batches_[next_++ % batches_.size()]; }
+
+  private:
+    std::vector<Batch> batches_;
+    std::size_t next_ = 0;
+};
+
+/// A step of `module` on inputs of this shape and cotangents of outputs of that.
 std::function<void()> differentiate(std::shared_ptr<nn::Module> module, const Shape& input, const Shape& output,
                                     std::size_t batches) {
     struct Differentiating {
         std::shared_ptr<nn::Module> module;
         std::vector<nn::Named<nn::Parameter>> parameters;
-        std::vector<Tensor> inputs, seeds;
-        std::size_t next = 0;
+        Batches batches;
     };
-    auto work = std::make_shared<Differentiating>(Differentiating{module, module->parameters(), {}, {}});
-    std::mt19937 random(1);
-    for (std::size_t i = 0; i < batches; ++i) {
-        work->inputs.push_back(nn::uniform(input, -1, 1, random));
-        work->seeds.push_back(nn::uniform(output, -1, 1, random));
-    }
-    return [work, batches] {
-        std::size_t batch = work->next++ % batches;
+    auto work = std::make_shared<Differentiating>(module, module->parameters(), Batches(input, output, batches));
+    return [work] {
+        const auto& [of_batch, seed] = work->batches.next();
         Tape tape;
-        Var x = tape.variable(work->inputs[batch]);
+        Var x = tape.variable(of_batch);
         Var y = (*work->module)(x);
         std::vector<Var> wanted{x};
         for (const auto& [path, parameter] : work->parameters) wanted.push_back(tape.variable(parameter));
-        std::vector<Var> results = gradients(y, wanted, tape.constant(work->seeds[batch]));
+        std::vector<Var> results = gradients(y, wanted, tape.constant(seed));
         results.push_back(y);
         commit(tape, results);
     };
@@ -68,21 +80,15 @@ std::function<void()> normalize_features() {
 
 std::function<void()> copy_features() {
     struct Copying {
-        std::vector<Tensor> inputs, seeds;
+        Batches batches{features_shape, features_shape, feature_batches};
         std::vector<float> y, x_gradient;
-        std::size_t next = 0;
     };
     auto work = std::make_shared<Copying>();
-    std::mt19937 random(1);
-    for (std::size_t i = 0; i < feature_batches; ++i) {
-        work->inputs.push_back(nn::uniform(features_shape, -1, 1, random));
-        work->seeds.push_back(nn::uniform(features_shape, -1, 1, random));
-    }
     work->y.resize(static_cast<std::size_t>(element_count(features_shape)));
     work->x_gradient.resize(work->y.size());
     return [work] {
-        std::size_t batch = work->next++ % feature_batches;
-        std::span<const float> x = work->inputs[batch].elements<float>(), g = work->seeds[batch].elements<float>();
+        const auto& [input, seed] = work->batches.next();
+        std::span<const float> x = input.elements<float>(), g = seed.elements<float>();
         std::ptrdiff_t columns = features_shape[1];
 #pragma omp parallel for
         for (std::ptrdiff_t row = 0; row < features_shape[0]; ++row) {
@@ -100,18 +106,12 @@ std::function<void()> normalize_images() {
 std::function<void()> normalize_images_by_hand() {
     struct Normalizing {
         BatchNormByHand kernel{images, channels, height * width};
-        std::vector<Tensor> inputs, seeds;
-        std::size_t next = 0;
+        Batches batches{images_shape, images_shape, image_batches};
     };
     auto work = std::make_shared<Normalizing>();
-    std::mt19937 random(1);
-    for (std::size_t i = 0; i < image_batches; ++i) {
-        work->inputs.push_back(nn::uniform(images_shape, -1, 1, random));
-        work->seeds.push_back(nn::uniform(images_shape, -1, 1, random));
-    }
     return [work] {
-        std::size_t batch = work->next++ % image_batches;
-        work->kernel.run(work->inputs[batch].elements<float>().data(), work->seeds[batch].elements<float>().data());
+        const auto& [input, seed] = work->batches.next();
+        work->kernel.run(input.elements<float>().data(), seed.elements<float>().data());
     };
 }
 
