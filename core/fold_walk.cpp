@@ -12,6 +12,8 @@ namespace {
 /// Joining so few elements or rows would take as long as folding them, and so many stretches are enough for threads.
 constexpr std::int64_t least_elements_of_stretch = 4096, least_rows_of_stretch = 32;
 constexpr std::int64_t most_stretches = 4;
+/// So many pixels a stretch of channels has in each image, or at least half as many where there are few channels.
+constexpr std::int64_t least_pixels_of_stretch = 512;
 
 } // namespace
 
@@ -20,6 +22,11 @@ std::int64_t rows_of_stretch(std::int64_t rows, std::int64_t columns) {
     std::uint64_t stretches = static_cast<std::uint64_t>(std::clamp<std::int64_t>(most, 1, most_stretches));
     std::int64_t even = static_cast<std::int64_t>(std::bit_floor(stretches)); // two threads have as many, and four
     return std::max<std::int64_t>(1, (rows + even - 1) / even);
+}
+
+std::int64_t channels_of_stretch(std::int64_t channels, std::int64_t pixels) {
+    std::int64_t wanted = (least_pixels_of_stretch + pixels - 1) / pixels;
+    return std::clamp<std::int64_t>(channels / least_blocks, 1, wanted);
 }
 
 FoldWalk::FoldWalk(const GroupFold& fold, const Shape& space) : kernel_(fold.kernel), operand_(fold.operand) {
@@ -41,8 +48,13 @@ FoldWalk::FoldWalk(const GroupFold& fold, const Shape& space) : kernel_(fold.ker
         if (&axis != &axes_.back() || axis.reduced) block_ *= std::max<std::int64_t>(1, axis.extent);
 }
 
+bool FoldWalk::folds_channels() const {
+    return axes_.size() == 3 && axes_[0].reduced && outputs_ >= least_blocks && count_ > least_chunk &&
+           2 * run() * channels_of_stretch(outputs_, run()) >= least_pixels_of_stretch;
+}
+
 bool FoldWalk::folds_within_chunks() const {
-    if (count_ <= least_chunk || (folds_rows() && run() >= least_columns)) return true;
+    if (count_ <= least_chunk || folds_channels() || (folds_rows() && run() >= least_columns)) return true;
     return block_ <= least_chunk || count_ / block_ >= least_blocks;
 }
 

@@ -60,18 +60,29 @@ struct Group {
     int cost = 0;
 };
 
-/// How to cut values and spaces of elements, all in the same way, into parts: into columns, where each row has `count`
-/// elements, or into `count` blocks of consecutive elements.
+/// How to cut values and spaces of elements, all in the same way, into parts. Each is seen as [outer, count, inner]; a
+/// part has some of the `count`.
 struct Cut {
-    bool by_columns;
+    enum class Into {
+        blocks,   // of consecutive elements: [count, inner]
+        columns,  // [outer, count]
+        channels, // as images have them: [outer, count, pixels], or one element each: [count]
+    };
+    Into into;
     std::int64_t count;
+    std::int64_t pixels = 1;
+
+    /// Of a value or a space of so many elements.
+    std::int64_t inner(std::int64_t size) const {
+        return into == Into::blocks ? size / count : into == Into::channels && size != count ? pixels : 1;
+    }
 };
 
 /// Consecutive units that run part by part: all of them for one part, then all for the next, so that what one puts into
 /// memory is still in the cache when another reads it. Parts share nothing (see series_plan.hpp).
 struct Series {
     Cut cut;
-    /// What a column or a block of all values has, those that are written over counted twice.
+    /// What one of the cut's `count` has of all values, those that are written over counted twice.
     std::int64_t bytes = 0;
     /// All of it stays in the cache anyway: the groups run one after the other, each cut on its own.
     bool one_by_one = false;

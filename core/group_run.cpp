@@ -42,7 +42,7 @@ std::int64_t threads_for(std::int64_t cost) {
 
 GroupRun::GroupRun(Tape& tape, const Group& group, ResultMemory& memory, bool recycles, const Parts* parts)
     : tape_(tape), group_(group), memory_(memory), element_size_(size_of(group.space.dtype)),
-      count_(element_count(group.space.shape)), recycles_(recycles) {
+      count_(element_count(group.space.shape)), row_(count_), recycles_(recycles) {
     std::int64_t run = count_;
     for (const FoldWalk& walk : group.walks) run = std::min(run, walk.run());
     for (const BroadcastPattern& pattern : group.patterns) run = std::min(run, pattern.run());
@@ -64,15 +64,13 @@ GroupRun::GroupRun(Tape& tape, const Group& group, ResultMemory& memory, bool re
     else // equal parts of a run
         tile_ = (run_ / extent_ - 1) / ((run_ + longest_tile - 1) / longest_tile) * extent_ + extent_;
     tile_ = std::max<std::int64_t>(1, std::min(tile_, count_));
-    if (!parts) {
+    if (parts) {
+        take_parts(*parts);
+    } else if (folds_channels()) {
+        take_parts(parts_of_channels());
+    } else {
         cut_into_chunks();
         stretch_ = chunk_;
-    } else {
-        chunks_ = parts->count();
-        chunk_ = count_ / parts->cut.count * parts->width;
-        stretch_ = count_ / parts->cut.count * parts->unit;
-        by_columns_ = parts->cut.by_columns;
-        if (by_columns_) width_ = parts->width, run_ = parts->cut.count;
     }
     size_tiles();
     if (by_columns_ || group_.walks.empty()) return;
@@ -126,9 +124,38 @@ void GroupRun::size_tiles() {
     tile_ = std::max<std::int64_t>(1, std::min(longer * tile_, count_));
     repetition_ = std::gcd(std::gcd(tile_, chunk_), stretch_); // of which all tiles begin at a multiple
     if (run_ > tile_) repetition_ = std::gcd(repetition_, run_);
+    if (has_channels()) repetition_ = std::gcd(repetition_, row_);
     by_rows_ = run_ >= least_row && run_ < tile_ && repetition_ % run_ == 0 &&
                (!rows_.empty() || std::ranges::any_of(group_.patterns, &BroadcastPattern::has_rows_apart));
     if (by_rows_) repetition_ = run_;
+}
+
+void GroupRun::take_parts(const Parts& parts) {
+    std::int64_t inner = parts.cut.inner(count_);
+    chunks_ = parts.count();
+    chunk_ = inner * parts.width;
+    stretch_ = inner * parts.unit;
+    row_ = inner * parts.cut.count;
+    by_columns_ = parts.cut.into == Cut::Into::columns;
+    if (by_columns_) width_ = parts.width, run_ = row_;
+}
+
+/// Whether all folds take in pixels of the same channels.
+bool GroupRun::folds_channels() const {
+    const std::vector<FoldWalk>& walks = group_.walks;
+    return !walks.empty() && walks.front().run() % extent_ == 0 &&
+           std::ranges::all_of(walks, [&](const FoldWalk& walk) {
+               return walk.folds_channels() && walk.run() == walks.front().run() &&
+                      walk.outputs() == walks.front().outputs();
+           });
+}
+
+/// As many channels for each thread.
+Parts GroupRun::parts_of_channels() const {
+    std::int64_t channels = group_.walks.front().outputs(), pixels = group_.walks.front().run();
+    std::int64_t threads = threads_for(cost_of(group_)), stretch = channels_of_stretch(channels, pixels);
+    std::int64_t stretches = (channels + stretch - 1) / stretch, share = (stretches + threads - 1) / threads;
+    return {{Cut::Into::channels, channels, pixels}, share * stretch, stretch};
 }
 
 /// The rows that all folds take in, one after the other, into the same outputs; 0 where there is none such.

@@ -8,9 +8,9 @@
 
 namespace cotape {
 
-/// How a series is cut for one run: into parts of `width` columns or blocks, the last perhaps of fewer. A part of
-/// blocks is made of stretches of `unit` blocks, which does not depend on the number of threads: folds take in the
-/// elements of one after the other, with the same bits wherever parts begin.
+/// How a series is cut for one run: into parts of `width` columns, blocks or channels, the last perhaps of fewer. A
+/// part of blocks or channels is made of stretches of `unit` of them, which does not depend on the number of threads:
+/// folds take in the elements of one after the other, with the same bits wherever parts begin.
 struct Parts {
     Cut cut;
     std::int64_t width;
@@ -42,6 +42,9 @@ class GroupRun {
     friend class GroupWorker;
 
     std::int64_t common_row() const;
+    bool folds_channels() const;
+    Parts parts_of_channels() const;
+    void take_parts(const Parts& parts);
     void cut_into_chunks();
     void size_tiles();
     /// Memory for a result: that of the load that it may overwrite, where only those known of hold it.
@@ -56,7 +59,13 @@ class GroupRun {
 
     /// How many states a fold needs: one for each stretch, unless no two stretches have elements of one output.
     std::int64_t states_of(const FoldWalk& walk) const {
-        return by_columns_ || stretch_ % walk.block() == 0 ? 1 : (count_ - 1) / stretch_ + 1;
+        bool is_apart = by_columns_ || has_channels() || stretch_ % walk.block() == 0;
+        return is_apart ? 1 : (count_ - 1) / stretch_ + 1;
+    }
+    bool has_channels() const { return !by_columns_ && row_ < count_; }
+    /// Of a fold with one state, the outputs of elements from one position to another within a row.
+    FoldWalk::Outputs outputs_of(const FoldWalk& walk, std::int64_t begin, std::int64_t end) const {
+        return has_channels() ? FoldWalk::Outputs{begin / walk.run(), end / walk.run()} : walk.outputs_of(begin, end);
     }
     double* state_of(std::size_t walk, std::int64_t stretch = 0) const;
     /// The results of a fold and of those within it (see FoldWalk::finish).
@@ -72,7 +81,10 @@ class GroupRun {
     std::size_t element_size_;
     /// The space, the tiles and chunks it is cut into, and the longest stretch that all loads and folds take as one.
     std::int64_t count_, tile_ = 1, chunk_ = 1, chunks_ = 1, run_ = 1;
-    /// What folds take in on its own, in order: a chunk or, in a series of blocks, see Parts; by columns, a stretch of
+    /// A chunk has `chunk_` consecutive elements of each row: all elements are one, unless they are cut into columns or
+    /// channels.
+    std::int64_t row_;
+    /// What folds take in on its own, in order: a chunk or, of blocks and channels, see Parts; by columns, a stretch of
     /// rows. No tile goes beyond.
     std::int64_t stretch_ = 1;
     /// The rows of rowwise steps; 1 without any.

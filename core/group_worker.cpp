@@ -56,38 +56,40 @@ void GroupWorker::start_stretch(std::int64_t begin, std::int64_t end) {
     const std::vector<FoldWalk>& walks = run_.group_.walks;
     for (std::size_t i = 0; i < walks.size(); ++i) {
         FoldWalk::Outputs outputs{0, walks[i].outputs()};
-        if (run_.states_of(walks[i]) == 1) outputs = walks[i].outputs_of(begin, std::min(end, begin + run_.stretch_));
+        if (run_.states_of(walks[i]) == 1)
+            outputs = run_.outputs_of(walks[i], begin, std::min(end, begin + run_.stretch_));
         walks[i].start(run_.state_of(i, begin / run_.stretch_) + outputs.begin, outputs.end - outputs.begin,
                        walks[i].outputs());
     }
 }
 
-/// A few consecutive tiles at a time.
+/// A few consecutive tiles at a time, row by row.
 void GroupWorker::run_elements(std::int64_t chunk) {
     const std::vector<FoldWalk>& walks = run_.group_.walks;
     if (run_.by_rows_) std::ranges::fill(distances_, run_.run_);
-    std::int64_t first = chunk * run_.chunk_, end = std::min(run_.count_, first + run_.chunk_);
-    read_fixed(first, run_.by_rows_ ? run_.run_ : std::min(run_.tile_, run_.count_ - first));
+    std::int64_t first = chunk * run_.chunk_, end = std::min(run_.row_, first + run_.chunk_);
+    read_fixed(first, run_.by_rows_ ? run_.run_ : std::min(run_.tile_, run_.row_ - first));
     if (first == end) start_stretch(first, end);
-    for (std::int64_t begin = first, next = 0; begin < end; begin = next) {
-        next = std::min({end, begin + run_.visit_ * run_.tile_, (begin / run_.stretch_ + 1) * run_.stretch_});
-        if (begin % run_.stretch_ == 0) start_stretch(begin, end);
-        for (std::int64_t at = begin, count = 0; at < next; at += count) {
-            count = std::min(run_.tile_, next - at);
-            if (run_.run_ > run_.tile_) count = std::min(count, run_.run_ - at % run_.run_); // stay within a run
-            if (run_.by_rows_)
-                run_tile(at, count / run_.run_, run_.run_, at - begin);
-            else
-                run_tile(at, 1, count, at - begin);
+    for (std::int64_t row = 0; row < run_.count_; row += run_.row_)
+        for (std::int64_t begin = first, next = 0; begin < end; begin = next) {
+            next = std::min({end, begin + run_.visit_ * run_.tile_, (begin / run_.stretch_ + 1) * run_.stretch_});
+            if (row == 0 && begin % run_.stretch_ == 0) start_stretch(begin, end);
+            for (std::int64_t at = begin, count = 0; at < next; at += count) {
+                count = std::min(run_.tile_, next - at);
+                if (run_.run_ > run_.tile_) count = std::min(count, run_.run_ - at % run_.run_); // stay within a run
+                if (run_.by_rows_)
+                    run_tile(row + at, count / run_.run_, run_.run_, at - begin);
+                else
+                    run_tile(row + at, 1, count, at - begin);
+            }
+            for (std::size_t i = 0; i < walks.size(); ++i)
+                walks[i].take(folded_[i], row + begin, next - begin, run_.group_.space.dtype,
+                              run_.state_of(i, begin / run_.stretch_));
         }
-        for (std::size_t i = 0; i < walks.size(); ++i)
-            walks[i].take(folded_[i], begin, next - begin, run_.group_.space.dtype,
-                          run_.state_of(i, begin / run_.stretch_));
-    }
     for (std::size_t i = 0; i < walks.size(); ++i) {
-        FoldWalk::Outputs outputs = walks[i].outputs_of(first, end);
-        if (run_.states_of(walks[i]) == 1)
-            run_.finish(i, run_.state_of(i) + outputs.begin, walks[i].outputs(), outputs);
+        if (run_.states_of(walks[i]) > 1) continue;
+        FoldWalk::Outputs outputs = run_.outputs_of(walks[i], first, end);
+        run_.finish(i, run_.state_of(i) + outputs.begin, walks[i].outputs(), outputs);
     }
 }
 

@@ -19,8 +19,10 @@ constexpr std::size_t most_between = 32;
 constexpr std::size_t most_whole_groups = 8;
 /// Where the least part takes more, it would not stay in the cache.
 constexpr std::int64_t most_bytes = 1024 * 1024;
-/// Where all columns take less, they stay there anyway, and threads are better given rows (see GroupRun).
-constexpr std::int64_t least_bytes_of_columns = 1024 * 1024;
+/// Channels, each of which is read from memory once then, are worth a larger cache.
+constexpr std::int64_t most_bytes_of_channel = 8 * 1024 * 1024;
+/// Where all columns or channels take less, they stay there anyway, and each group is better cut on its own.
+constexpr std::int64_t least_bytes = 1024 * 1024;
 constexpr std::int64_t least_width = 64;
 /// So many numbers the states of a fold may have whose outputs have elements in all blocks, each block a state.
 constexpr std::int64_t most_joined = 64 * 1024;
@@ -29,34 +31,6 @@ constexpr std::int64_t most_joined = 64 * 1024;
 std::int64_t stride_along(const GroupLoad& load, const Shape& space, std::size_t axis) {
     std::size_t offset = space.size() - load.shape.size();
     return axis < offset || load.shape[axis - offset] == 1 ? 0 : load.view.strides[axis - offset];
-}
-
-bool keeps_columns(const GroupLoad& load, const Shape& space, std::int64_t columns) {
-    std::int64_t inner = 1;
-    for (std::size_t axis = space.size(); axis-- > 0;) {
-        if (space[axis] == 1) continue;
-        std::int64_t stride = stride_along(load, space, axis);
-        if (inner < columns ? stride != inner : stride % columns != 0) return false;
-        if (inner < columns) inner *= space[axis];
-    }
-    return inner == columns && load.view.offset % columns == 0;
-}
-
-/// The outer axes, or a part of one, must step from block to block, and the others stay within a block.
-bool keeps_blocks(const GroupLoad& load, std::int64_t size, const Shape& space, std::int64_t blocks) {
-    std::int64_t left = blocks, first = load.view.offset, last = first;
-    for (std::size_t axis = 0; axis < space.size(); ++axis) {
-        if (space[axis] == 1) continue;
-        std::int64_t stride = stride_along(load, space, axis), inner = space[axis];
-        if (left > 1) {
-            std::int64_t outer = std::gcd(left, inner);
-            inner /= outer;
-            left /= outer;
-            if ((inner > 1 && left > 1) || stride * inner != size / blocks * left) return false;
-        }
-        (stride < 0 ? first : last) += (inner - 1) * stride;
-    }
-    return left == 1 && first >= 0 && last < size / blocks;
 }
 
 /// Where a unit goes, of those between the first and the last of a series.
@@ -79,18 +53,20 @@ class Former {
         return std::ranges::any_of(group.loads, &GroupLoad::of_state);
     }
 
-    /// By which the folds of a group are cut: by columns if all fold rows, or else into blocks that share no outputs,
-    /// but for folds whose elements all do.
+    /// By which the folds of a group are cut: into columns if all fold rows, into channels if all fold those, or else
+    /// into blocks that share no outputs, but for folds whose elements all do.
     std::optional<Cut> cut_of(const PlanUnit& unit) const {
         if (unit.group < 0 || unit.series >= 0 || group_of(unit).folds.empty()) return std::nullopt;
         const Group& group = group_of(unit);
         std::int64_t count = element_count(group.space.shape), block = 1, columns = 0;
         if (count == 0) return std::nullopt;
+        if (std::ranges::all_of(group.walks, &FoldWalk::folds_channels))
+            return Cut{Cut::Into::channels, group.walks.front().outputs(), group.walks.front().run()};
         for (const FoldWalk& walk : group.walks) {
             if (walk.folds_rows()) columns = walk.run();
             if (walk.block() < count) block = std::lcm(block, walk.block());
         }
-        return block == 1 ? Cut{true, columns} : Cut{false, count / block};
+        return block == 1 ? Cut{Cut::Into::columns, columns} : Cut{Cut::Into::blocks, count / block};
     }
 
     bool fits(const Group& group, const Cut& cut) const {
@@ -100,21 +76,23 @@ class Former {
         return !overwrites_state(group) && reads_within_parts(whole, count, space, cut) &&
                std::ranges::all_of(group.steps,
                                    [&](const GroupStep& step) {
-                                       return step.kernel || (!cut.by_columns && count / cut.count % space.back() == 0);
+                                       return step.kernel || cut.inner(count) % space.back() == 0;
                                    }) &&
                std::ranges::all_of(group.walks, [&](const FoldWalk& walk) {
                    if (is_joined(walk, count, cut)) // each block takes in whole runs
                        return walk.outputs() * cut.count <= most_joined &&
                               (walk.run_is_reduced() || count / cut.count % walk.run() == 0);
                    if (!walk.folds_within_chunks()) return false;
-                   if (cut.by_columns) return walk.folds_rows() && walk.run() == cut.count;
+                   if (cut.into == Cut::Into::columns) return walk.folds_rows() && walk.run() == cut.count;
+                   if (cut.into == Cut::Into::channels)
+                       return walk.folds_channels() && walk.outputs() == cut.count && walk.run() == cut.pixels;
                    return !walk.run_is_reduced() || walk.run() <= longest_tile;
                });
     }
 
     /// Whether outputs of a fold have elements in several blocks: nobody reads them before all parts have run.
     static bool is_joined(const FoldWalk& walk, std::int64_t count, const Cut& cut) {
-        return !cut.by_columns && count / cut.count % walk.block() != 0;
+        return cut.into == Cut::Into::blocks && count / cut.count % walk.block() != 0;
     }
 
     /// Makes a series that begins with the unit there, if that pays. Then the units from there on are others.
@@ -175,9 +153,11 @@ class Former {
             units[static_cast<std::size_t>(places[i])].push_back(plan_.units[begin + i]);
         std::vector<PlanUnit>& within = units[static_cast<std::size_t>(Place::within)];
         std::int64_t bytes = bytes_of(within), of_part = bytes / cut.count;
-        if (of_part * (cut.by_columns ? std::min(cut.count, least_width) : 1) > most_bytes) return false;
+        bool by_columns = cut.into == Cut::Into::columns;
+        std::int64_t least = by_columns ? std::min(cut.count, least_width) : 1;
+        if (of_part * least > (cut.into == Cut::Into::channels ? most_bytes_of_channel : most_bytes)) return false;
         for (PlanUnit& unit : within) unit.series = static_cast<std::int32_t>(plan_.series.size());
-        plan_.series.push_back({cut, of_part, cut.by_columns && bytes <= least_bytes_of_columns});
+        plan_.series.push_back({cut, of_part, cut.into != Cut::Into::blocks && bytes <= least_bytes});
         auto rest = plan_.units.begin() + static_cast<std::ptrdiff_t>(begin);
         for (std::vector<PlanUnit>& moved : units) rest = std::ranges::move(moved, rest).out;
         return true;
@@ -212,8 +192,28 @@ class Former {
 void form_series(FusionPlan& plan, const Tape& tape) { Former(plan, tape).run(); }
 
 bool reads_within_parts(const GroupLoad& load, std::int64_t size, const Shape& space, const Cut& cut) {
-    if (size == 0 || size % cut.count != 0) return false;
-    return cut.by_columns ? keeps_columns(load, space, cut.count) : keeps_blocks(load, size, space, cut.count);
+    std::int64_t count = element_count(space), inner = cut.inner(size), row = cut.count * inner;
+    std::int64_t row_of_space = cut.count * cut.inner(count);
+    if (row == 0 || size % row != 0 || row_of_space == 0 || count % row_of_space != 0) return false;
+    // What is left of the space's inner elements, of its parts, and of its rows, and what lies between neighbours.
+    std::int64_t first = load.view.offset % row, last = first, between = inner;
+    std::array left{cut.inner(count), cut.count, count};
+    for (std::size_t axis = space.size(), region = 0; axis-- > 0;) {
+        std::int64_t stride = stride_along(load, space, axis), extent = space[axis];
+        while (extent > 1) { // an axis may go through several
+            while (left[region] == 1) ++region;
+            std::int64_t within = std::gcd(extent, left[region]);
+            if (within == 1) return false;
+            if (region == 0) (stride < 0 ? first : last) += (within - 1) * stride;
+            if (region == 1 && stride != between) return false;
+            if (region == 1) between *= within;
+            if (region == 2 && stride % row != 0) return false;
+            left[region] /= within;
+            extent /= within;
+            stride *= within;
+        }
+    }
+    return first >= 0 && last < inner;
 }
 
 } // namespace cotape

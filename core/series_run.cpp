@@ -20,13 +20,19 @@ constexpr std::int64_t bytes_of_part = 1024 * 1024;
 /// What the blocks take that make a stretch.
 constexpr std::int64_t bytes_of_stretch = 128 * 1024;
 
+std::int64_t unit_of(const Cut& cut, std::int64_t bytes) {
+    if (cut.into == Cut::Into::columns) return columns_of_cache_line;
+    if (cut.into == Cut::Into::channels) return channels_of_stretch(cut.count, cut.pixels);
+    return std::max<std::int64_t>(1, bytes_of_stretch / bytes);
+}
+
 /// Parts that stay in the cache, as many for each thread.
 Parts parts_of(const Series& series, std::int64_t threads) {
     const Cut& cut = series.cut;
-    std::int64_t bytes = std::max<std::int64_t>(1, series.bytes);
-    std::int64_t unit = cut.by_columns ? columns_of_cache_line : std::max<std::int64_t>(1, bytes_of_stretch / bytes);
+    std::int64_t bytes = std::max<std::int64_t>(1, series.bytes), unit = unit_of(cut, bytes);
+    if (cut.into == Cut::Into::channels) return {cut, unit, unit};
     std::int64_t share = (cut.count + threads - 1) / threads, most = std::max(unit, bytes_of_part / bytes);
-    if (cut.by_columns && std::min(most, share) < cut.count) most = std::min(most, longest_tile);
+    if (cut.into == Cut::Into::columns && std::min(most, share) < cut.count) most = std::min(most, longest_tile);
     std::int64_t rounds = (share + most - 1) / most, width = (share + rounds - 1) / rounds;
     return {cut, std::min(cut.count, (width + unit - 1) / unit * unit), unit};
 }

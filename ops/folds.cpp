@@ -64,7 +64,7 @@ void add_rows(const T* x, const FoldRows& rows, Sums sums) {
     });
 }
 
-/// Sixteen lanes, joined in order.
+/// Sixteen lanes, joined in pairs.
 template <bool shifted, bool squared, class T>
 void add_run(const T* x, std::int64_t count, Sums sums) {
     run_vectorized([&]() __attribute__((always_inline)) {
@@ -78,10 +78,13 @@ void add_run(const T* x, std::int64_t count, Sums sums) {
         for (; i + lanes <= count; i += lanes)
             for (std::int64_t lane = 0; lane < lanes; ++lane) add(lane, x[i + lane]);
         for (; i < count; ++i) add(i % lanes, x[i]);
-        for (std::int64_t lane = 0; lane < lanes; ++lane) {
-            *sums.sum += sum[lane];
-            if constexpr (squared) *sums.squares += squares[lane];
-        }
+        for (std::int64_t half = lanes / 2; half > 0; half /= 2)
+            for (std::int64_t lane = 0; lane < half; ++lane) {
+                sum[lane] += sum[lane + half];
+                squares[lane] += squares[lane + half];
+            }
+        *sums.sum += sum[0];
+        if constexpr (squared) *sums.squares += squares[0];
     });
 }
 

@@ -86,7 +86,7 @@ TEST_SUITE("core") {
             Shape axes = shape.size() == 2 ? Shape{0} : Shape{0, 1, 2};
             FusionPlan plan = planned(normalized(x, axes));
             REQUIRE(plan.series.size() == 1);
-            CHECK(plan.series[0].cut.by_columns);
+            CHECK(plan.series[0].cut.into == Cut::Into::columns);
             CHECK(plan.series[0].cut.count == shape.back());
             CHECK(passes_over(x, plan) == 4);
         }
@@ -101,7 +101,7 @@ TEST_SUITE("core") {
             Var x = tape.variable(numbers(shape));
             FusionPlan plan = planned(normalized(x, axes));
             REQUIRE(plan.series.size() == 1);
-            CHECK(!plan.series[0].cut.by_columns);
+            CHECK(plan.series[0].cut.into == Cut::Into::blocks);
             CHECK(plan.series[0].cut.count == blocks);
             CHECK(passes_over(x, plan) == 4);
         }
