@@ -84,7 +84,9 @@ struct Series {
     Cut cut;
     /// What one of the cut's `count` has of all values, those that are written over counted twice.
     std::int64_t bytes = 0;
-    /// All of it stays in the cache anyway: the groups run one after the other, each cut on its own.
+    /// How many of these a part has at least.
+    std::int64_t least = 1;
+    /// Nothing is gained by parts: the groups run one after the other, each cut on its own.
     bool one_by_one = false;
 };
 

@@ -27,7 +27,7 @@ constexpr std::int64_t least_rows = 64;
 
 /// Threads that share out columns fetch each other's lines ahead of time: what stays in their caches is faster folded
 /// by rows.
-constexpr std::int64_t bytes_for_rows = 512 * 1024;
+constexpr std::int64_t bytes_for_rows = 2 * 1024 * 1024;
 
 /// Additions that are worth a thread: some microseconds.
 constexpr std::int64_t least_work = 128 * 1024;

@@ -23,6 +23,9 @@ constexpr std::int64_t most_bytes = 1024 * 1024;
 constexpr std::int64_t most_bytes_of_channel = 8 * 1024 * 1024;
 /// Where all columns or channels take less, they stay there anyway, and each group is better cut on its own.
 constexpr std::int64_t least_bytes = 1024 * 1024;
+/// Rows whose length has a large power of two in common with a way of a cache lie in the same few sets of it, and parts
+/// of these rows in fewer: as many rows of them stay in the cache as of whole rows.
+constexpr std::int64_t elements_of_way = 16 * 1024;
 constexpr std::int64_t least_width = 64;
 /// So many numbers the states of a fold may have whose outputs have elements in all blocks, each block a state.
 constexpr std::int64_t most_joined = 64 * 1024;
@@ -154,10 +157,13 @@ class Former {
         std::vector<PlanUnit>& within = units[static_cast<std::size_t>(Place::within)];
         std::int64_t bytes = bytes_of(within), of_part = bytes / cut.count;
         bool by_columns = cut.into == Cut::Into::columns;
-        std::int64_t least = by_columns ? std::min(cut.count, least_width) : 1;
-        if (of_part * least > (cut.into == Cut::Into::channels ? most_bytes_of_channel : most_bytes)) return false;
+        std::int64_t narrow = by_columns ? std::min(cut.count, least_width) : 1;
+        if (of_part * narrow > (cut.into == Cut::Into::channels ? most_bytes_of_channel : most_bytes)) return false;
         for (PlanUnit& unit : within) unit.series = static_cast<std::int32_t>(plan_.series.size());
-        plan_.series.push_back({cut, of_part, cut.into != Cut::Into::blocks && bytes <= least_bytes});
+        bool is_wide = by_columns && of_part * std::gcd(cut.count, elements_of_way) > most_bytes;
+        std::int64_t least = is_wide ? longest_tile : 1;
+        bool one_by_one = is_wide ? cut.count <= least : cut.into != Cut::Into::blocks && bytes <= least_bytes;
+        plan_.series.push_back({cut, of_part, least, one_by_one});
         auto rest = plan_.units.begin() + static_cast<std::ptrdiff_t>(begin);
         for (std::vector<PlanUnit>& moved : units) rest = std::ranges::move(moved, rest).out;
         return true;

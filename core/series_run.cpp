@@ -31,7 +31,7 @@ Parts parts_of(const Series& series, std::int64_t threads) {
     const Cut& cut = series.cut;
     std::int64_t bytes = std::max<std::int64_t>(1, series.bytes), unit = unit_of(cut, bytes);
     if (cut.into == Cut::Into::channels) return {cut, unit, unit};
-    std::int64_t share = (cut.count + threads - 1) / threads, most = std::max(unit, bytes_of_part / bytes);
+    std::int64_t share = (cut.count + threads - 1) / threads, most = std::max({unit, series.least, bytes_of_part / bytes});
     if (cut.into == Cut::Into::columns && std::min(most, share) < cut.count) most = std::min(most, longest_tile);
     std::int64_t rounds = (share + most - 1) / most, width = (share + rounds - 1) / rounds;
     return {cut, std::min(cut.count, (width + unit - 1) / unit * unit), unit};
