@@ -235,6 +235,10 @@ void GroupRun::finish(std::size_t walk, const double* state, std::int64_t stride
             group_.walks[walk].finish(fold, state, stride, outputs, tape_.node(fold.node).type.dtype, results_[i]);
 }
 
+bool GroupRun::is_joined() const {
+    return std::ranges::any_of(group_.walks, [&](const FoldWalk& walk) { return states_of(walk) > 1; });
+}
+
 void GroupRun::join(std::int64_t share, std::int64_t shares) {
     for (std::size_t i = 0; i < group_.walks.size(); ++i) {
         const FoldWalk& walk = group_.walks[i];

@@ -35,7 +35,9 @@ class GroupRun {
     std::int64_t parts() const { return chunks_; }
     /// What a worker needs for its tiles.
     std::size_t scratch_bytes() const;
-    /// The results of folds whose outputs have elements in several parts: of `shares` shares of the outputs, one.
+    /// Whether outputs of a fold have elements in several parts.
+    bool is_joined() const;
+    /// The results of such folds: of `shares` shares of the outputs, one.
     void join(std::int64_t share = 0, std::int64_t shares = 1);
 
   private:

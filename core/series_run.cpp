@@ -31,7 +31,8 @@ Parts parts_of(const Series& series, std::int64_t threads) {
     const Cut& cut = series.cut;
     std::int64_t bytes = std::max<std::int64_t>(1, series.bytes), unit = unit_of(cut, bytes);
     if (cut.into == Cut::Into::channels) return {cut, unit, unit};
-    std::int64_t share = (cut.count + threads - 1) / threads, most = std::max({unit, series.least, bytes_of_part / bytes});
+    std::int64_t share = (cut.count + threads - 1) / threads;
+    std::int64_t most = std::max({unit, series.least, bytes_of_part / bytes});
     if (cut.into == Cut::Into::columns && std::min(most, share) < cut.count) most = std::min(most, longest_tile);
     std::int64_t rounds = (share + most - 1) / most, width = (share + rounds - 1) / rounds;
     return {cut, std::min(cut.count, (width + unit - 1) / unit * unit), unit};
@@ -57,41 +58,61 @@ class Worker {
     std::vector<GroupWorker> groups_;
 };
 
+/// Calls `run(attempt, thread, threads)` on one thread or on all. `attempt(work)` calls `work(Worker&)`, unless there is
+/// none for want of memory; what it throws is thrown here when all threads are through.
+template <class Run>
+void on_threads(std::vector<GroupRun>& runs, bool one, Run run) {
+    Failure failure;
+    auto on_thread = [&](std::int64_t thread, std::int64_t threads) {
+        std::optional<Worker> worker;
+        failure.attempt([&] { worker.emplace(runs); });
+        auto attempt = [&](auto work) {
+            if (worker) failure.attempt([&] { work(*worker); });
+        };
+        run(attempt, thread, threads);
+    };
+    if (one) {
+        on_thread(0, 1);
+    } else {
+#pragma omp parallel
+        on_thread(omp_get_thread_num(), omp_get_num_threads());
+    }
+    failure.rethrow();
+}
+
+/// Of so many parts, the first of a thread's share; that of the next ends it.
+std::int64_t first_part(std::int64_t parts, std::int64_t thread, std::int64_t threads) {
+    return parts * thread / threads;
+}
+
 void run_by_parts(std::vector<GroupRun>& runs) {
     std::int64_t parts = runs.front().parts();
-    if (parts == 1) {
-        Worker(runs).run(0);
-    } else {
-        Failure failure;
-#pragma omp parallel
-        {
-            std::optional<Worker> worker;
-            failure.attempt([&] { worker.emplace(runs); });
-#pragma omp for schedule(static)
-            for (std::int64_t part = 0; part < parts; ++part)
-                if (worker) failure.attempt([&] { worker->run(part); });
-        }
-        failure.rethrow();
-    }
+    on_threads(runs, parts == 1, [&](auto& attempt, std::int64_t thread, std::int64_t threads) {
+        std::int64_t end = first_part(parts, thread + 1, threads);
+        for (std::int64_t part = first_part(parts, thread, threads); part < end; ++part)
+            attempt([&](Worker& worker) { worker.run(part); });
+    });
     for (GroupRun& run : runs) run.join();
 }
 
 void run_one_by_one(std::vector<GroupRun>& runs) {
-    if (std::ranges::all_of(runs, [](const GroupRun& run) { return run.parts() == 1; })) return run_by_parts(runs);
-    Failure failure;
-#pragma omp parallel
-    {
-        std::optional<Worker> worker;
-        failure.attempt([&] { worker.emplace(runs); });
-        for (std::size_t group = 0; group < runs.size(); ++group) {
-#pragma omp for schedule(static)
-            for (std::int64_t part = 0; part < runs[group].parts(); ++part)
-                if (worker) failure.attempt([&] { worker->run(group, part); });
-            runs[group].join(omp_get_thread_num(), omp_get_num_threads());
+    bool one = omp_get_max_threads() == 1 ||
+               std::ranges::all_of(runs, [](const GroupRun& run) { return run.parts() == 1; });
+    on_threads(runs, one, [&](auto& attempt, std::int64_t thread, std::int64_t threads) {
+        auto wait_for_all = [&] {
+            if (threads == 1) return;
 #pragma omp barrier
+        };
+        for (std::size_t group = 0; group < runs.size(); ++group) {
+            if (group > 0) wait_for_all();
+            std::int64_t end = first_part(runs[group].parts(), thread + 1, threads);
+            for (std::int64_t part = first_part(runs[group].parts(), thread, threads); part < end; ++part)
+                attempt([&](Worker& worker) { worker.run(group, part); });
+            if (!runs[group].is_joined()) continue;
+            wait_for_all();
+            runs[group].join(thread, threads);
         }
-    }
-    failure.rethrow();
+    });
 }
 
 } // namespace
