@@ -65,7 +65,7 @@ class Attributes {
     /// Of as many fields.
     bool has_fields_of(const Attributes& other) const;
 
-    SmallVector<Field, 2> fields_;
+    SmallVector<Field, 4> fields_;
     SmallVector<std::int64_t, 4> numbers_;
 };
 

@@ -3,6 +3,7 @@
 #include <cotape/core/tape.hpp>
 #include <cotape/ops/activations.hpp>
 #include <cotape/ops/arithmetic.hpp>
+#include <cotape/ops/broadcasting.hpp>
 #include <cotape/ops/shaping.hpp>
 
 namespace cotape::nn {
@@ -40,7 +41,9 @@ Unrolled BatchNormLSTMCell::unroll(Var x, const RecurrentState& initial, const S
     Tape& tape = x.tape();
     Var product = input_product(x);
     Var by_step = reshape(product, {steps.count(), steps.examples(), 4 * hidden()});
-    Var projected = reshape(norm_ih_.normalize(by_step, steps) + tape.variable(bias_), product.shape());
+    // Stretched along the steps first: one sum over the examples, for each step, serves the bias and the mean.
+    Var bias = broadcast_to(tape.variable(bias_), {steps.count(), 1, 4 * hidden()});
+    Var projected = reshape(norm_ih_.normalize(by_step, steps) + bias, product.shape());
     if (!norm_hh_)
         return each_step(projected, initial, steps, [&](Var from_input, const RecurrentState& state) {
             Var gates = from_input + hidden_product(state.h), c = next_cell_state(gates, state.c);
