@@ -58,8 +58,8 @@ class Worker {
     std::vector<GroupWorker> groups_;
 };
 
-/// Calls `run(attempt, thread, threads)` on one thread or on all. `attempt(work)` calls `work(Worker&)`, unless there is
-/// none for want of memory; what it throws is thrown here when all threads are through.
+/// Calls `run(attempt, thread, threads)` on one thread or on all. `attempt(work)` calls `work(Worker&)`, unless there
+/// is none for want of memory; what it throws is thrown here when all threads are through.
 template <class Run>
 void on_threads(std::vector<GroupRun>& runs, bool one, Run run) {
     Failure failure;

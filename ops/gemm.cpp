@@ -4,6 +4,7 @@
 #include <array>
 #include <map>
 #include <string>
+#include <vector>
 
 #include <fmt/format.h>
 #include <omp.h>
@@ -14,6 +15,7 @@
 
 #include <xtensor-blas/xblas.hpp>
 
+#include <cotape/core/cpu.hpp>
 #include <cotape/core/failure.hpp>
 #include <cotape/ops/matrix_vector.hpp>
 #include <cotape/ops/runtime_info.hpp>
@@ -100,32 +102,67 @@ class Products {
 /// by reading B once, and for small ones too.
 constexpr std::int64_t few_rows = 8, few_terms = 1 << 17;
 
-void run_onednn(const Gemm<float>& gemm) {
+/// How far apart the rows of A and of B begin.
+struct Distances {
+    std::int64_t a, b;
+};
+
+void run_onednn(const Gemm<float>& gemm, const Distances& distances) {
     if (gemm.transpose_b && gemm.m > few_rows && gemm.m * gemm.n * gemm.k >= few_terms) {
         thread_local Products products;
         return products.run(gemm);
     }
     dnnl_sgemm(gemm.transpose_a ? 'T' : 'N', gemm.transpose_b ? 'T' : 'N', gemm.m, gemm.n, gemm.k, 1, gemm.a,
-               gemm.transpose_a ? gemm.m : gemm.k, gemm.b, gemm.transpose_b ? gemm.k : gemm.n, 0, gemm.c, gemm.n);
+               distances.a, gemm.b, distances.b, 0, gemm.c, gemm.n);
 }
 
 /// Where B stays in each thread's cache, threads share out the rows of A and C, as they do those of the groups before
 /// and after: each finds its rows of A in its own cache, and leaves those of C there.
 constexpr std::int64_t most_elements_of_b = 256 * 1024, least_rows_of_thread = 16;
 
-void run_by_rows(const Gemm<float>& gemm) {
+void run_by_rows(const Gemm<float>& gemm, const Distances& distances) {
     std::int64_t threads = omp_in_parallel() ? 1 : omp_get_max_threads();
     bool small = gemm.m * gemm.n * gemm.k < few_terms || gemm.m < least_rows_of_thread * threads;
-    if (threads == 1 || small || gemm.transpose_a || gemm.n * gemm.k > most_elements_of_b) return run_onednn(gemm);
+    if (threads == 1 || small || gemm.transpose_a || gemm.n * gemm.k > most_elements_of_b)
+        return run_onednn(gemm, distances);
     std::int64_t rows = (gemm.m + threads - 1) / threads;
     Failure failure;
 #pragma omp parallel for schedule(static)
     for (std::int64_t first = 0; first < gemm.m; first += rows)
         failure.attempt([&] {
             run_onednn({false, gemm.transpose_b, std::min(rows, gemm.m - first), gemm.n, gemm.k,
-                        gemm.a + first * gemm.k, gemm.b, gemm.c + first * gemm.n});
+                        gemm.a + first * gemm.k, gemm.b, gemm.c + first * gemm.n},
+                       distances);
         });
     failure.rethrow();
+}
+
+/// Rows that begin a multiple of so many elements apart collide in the first-level cache where oneDNN's kernels for
+/// AVX2 go down their columns; those for AVX-512, and those for large matrices, copy them. Here matrices of up to so
+/// many elements are copied, where each is read for so many rows or columns of the product.
+constexpr std::int64_t colliding_distance = 256, most_spread = 1 << 18, least_reuse = 64;
+constexpr std::int64_t elements_of_cache_line = 16;
+
+/// Copies a matrix with as many rows as there are terms to where its rows do not collide.
+void spread(const float*& matrix, std::int64_t rows, std::int64_t& distance, std::vector<float>& copy) {
+    std::int64_t columns = distance;
+    if (columns % colliding_distance != 0 || rows * columns > most_spread) return;
+    distance += elements_of_cache_line;
+    copy.resize(std::max(copy.size(), static_cast<std::size_t>(rows * distance)));
+    float* to = copy.data();
+#pragma omp parallel for if (rows * columns >= few_terms)
+    for (std::int64_t row = 0; row < rows; ++row) std::copy_n(matrix + row * columns, columns, to + row * distance);
+    matrix = to;
+}
+
+void run_without_collisions(Gemm<float> gemm) {
+    Distances distances{gemm.transpose_a ? gemm.m : gemm.k, gemm.transpose_b ? gemm.k : gemm.n};
+    thread_local std::vector<float> copy_of_a, copy_of_b;
+    if (cpu_level() == CpuLevel::avx2 && !gemm.transpose_b && gemm.k >= least_reuse) {
+        if (gemm.transpose_a && gemm.n >= least_reuse) spread(gemm.a, gemm.k, distances.a, copy_of_a);
+        if (gemm.m >= least_reuse) spread(gemm.b, gemm.k, distances.b, copy_of_b);
+    }
+    run_by_rows(gemm, distances);
 }
 #endif
 
@@ -154,7 +191,7 @@ bool run_as_vector(const Gemm<T>& gemm) {
 void run(const Gemm<float>& gemm) {
     if (is_trivial(gemm) || run_as_vector(gemm)) return;
 #if COTAPE_ONEDNN
-    run_by_rows(gemm);
+    run_without_collisions(gemm);
 #else
     run_blas(gemm);
 #endif
