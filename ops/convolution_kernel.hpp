@@ -22,7 +22,7 @@ struct Convolution {
 /// cotangent of w from x and that of y.
 enum class ConvolutionPart : std::uint8_t { output, data, weight };
 
-/// Computes `part`. float32 goes to oneDNN where the library is built with it.
+/// Computes `part`. float32 goes to oneDNN where the library is built with it and that is the faster way.
 void convolve(const Convolution& shape, ConvolutionPart part, const float* a, const float* b, float* result);
 void convolve(const Convolution& shape, ConvolutionPart part, const double* a, const double* b, double* result);
 
