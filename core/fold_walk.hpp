@@ -15,7 +15,7 @@ constexpr std::int64_t columns_of_cache_line = 16;
 /// Of so many rows that all go into the same outputs, how many are folded on their own. These stretches are then joined
 /// in order, whether threads share out rows or columns: the result has the same bits.
 std::int64_t rows_of_stretch(std::int64_t rows, std::int64_t columns);
-/// Of so many channels of images, of how many consecutive ones elements are folded at a time.
+/// How many channels of images make a stretch, of which elements are folded at a time.
 std::int64_t channels_of_stretch(std::int64_t channels, std::int64_t pixels);
 
 /// An operand of a step within a group: a value read from memory, or one that an earlier step left.
@@ -47,8 +47,8 @@ class FoldWalk {
     /// Whether a run goes into neighbouring outputs, and so does each that follows it in the space into the same ones.
     bool folds_rows() const { return !axes_[0].reduced && axes_.size() <= 2; }
     bool run_is_reduced() const { return axes_[0].reduced; }
-    /// Whether a run goes into one output, and those that follow it into the next, and after the last into the first
-    /// again, as the pixels of images do, of which there are so many and so large ones that threads share out channels.
+    /// Whether runs go into the outputs in turn, again and again, as the pixels of images go into channels, and there
+    /// are so many channels and pixels that threads share out channels.
     bool folds_channels() const;
     /// How many consecutive elements at a time share no output with any others: all, where the outermost axis is
     /// reduced.

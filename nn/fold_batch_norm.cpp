@@ -132,6 +132,14 @@ Folded folded(const Fold& fold, const Folded& layer) {
     return {weight, bias};
 }
 
+/// How many nodes read a node.
+std::size_t uses_of(const Tape& tape, NodeId id) {
+    std::size_t uses = 0;
+    for (NodeId user = 0; user < static_cast<NodeId>(tape.size()); ++user)
+        uses += std::ranges::find(tape.node(user).inputs, id) != tape.node(user).inputs.end();
+    return uses;
+}
+
 /// The model's output for the probe; sees to it that every batch norm normalises its layer's channels.
 Tensor output_before(Module& model, const Tensor& probe, const std::vector<Fold>& folds) {
     if (probe.size() == 0) refuse("the probe", "hold at least one example", to_string(probe.shape()));
@@ -154,6 +162,10 @@ Tensor output_before(Module& model, const Tensor& probe, const std::vector<Fold>
             refuse(fold.norm.text(),
                    fmt::format("have the {} channels of {}", fold.target().output_channels(), fold.layer.path),
                    fmt::format("{}", fold.batch_norm().channels()));
+        std::size_t runs = uses_of(tape, tape.variable(fold.target().weight()).id());
+        if (runs > found->batches.size())
+            refuse(fold.layer.text(), fmt::format("run as often as {}", fold.norm.path),
+                   fmt::format("{} runs and {}", runs, found->batches.size()));
     }
     return y.value();
 }

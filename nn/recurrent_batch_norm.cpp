@@ -67,7 +67,7 @@ RecurrentBatchNorm::Moments RecurrentBatchNorm::moments_of(Var x, Var present) {
         Var count = maximum(sum(present, {-2}, {.keep_dims = true}), 1);
         return sum(cotape::where(present, values, 0), {-2}, {.keep_dims = true}) / count;
     };
-    Var centre = mean_of_present(x);
+    Var rounded = mean_of_present(x), centre = rounded + mean_of_present(x - rounded); // of equal values, that value
     return {centre, mean_of_present(square(x - centre))};
 }
 

@@ -83,6 +83,13 @@ class Loop : public nn::Module {
     Var forward(Var x) override { return body[0](body(x)); }
 };
 
+/// The same, which shows the layer once.
+class Again : public Loop {
+  public:
+    using Loop::Loop;
+    void visit(nn::Visitor& visitor) override { visitor("body", body); }
+};
+
 /// A linear layer whose weight is another's.
 class Tied : public nn::Module {
   public:
@@ -213,6 +220,10 @@ TEST_SUITE("nn") {
         loop.evaluate();
         check_refused(loop, scattered({8, 3}),
                       "body.0, Linear(3 -> 3) must be shared by nothing else, got it also as first");
+        Again again(random);
+        again.evaluate();
+        check_refused(again, scattered({8, 3}),
+                      "body.0, Linear(3 -> 3) must run as often as body.1, got 2 runs and 1");
         nn::Sequential net(nn::Linear(4, 3, random), trained(3));
         net.add(Tied(dynamic_cast<nn::Linear&>(net[0]).weight()));
         net.evaluate();

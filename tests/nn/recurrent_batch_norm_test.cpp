@@ -178,6 +178,23 @@ TEST_SUITE("nn") {
                            elements_of(plain(evaluation.constant(at_step(x, step, unpadded))).value())) < 1e-6);
     }
 
+    TEST_CASE("a feature that does not vary becomes the shift exactly, however large it is and whatever is padded") {
+        for (const std::vector<std::int64_t>& lengths : {unpadded, padded, {4, 4, 4, 2, 1}, {4, 4, 4, 4, 3}})
+            for (double value : {0.1, -3.1, 77.7, 12345.6, 123456.7, 1e6 + 0.3, -1e30})
+                for (bool at_once : {true, false}) {
+                    CAPTURE(value);
+                    nn::RecurrentBatchNorm layer(features, count, {.momentum = 1});
+                    layer.parameters()[1].state.assign(Tensor::full({features}, 0.75));
+                    Tape tape;
+                    Tensor x = Tensor::full({count, examples, features}, value);
+                    Tensor y = normalize(layer, tape.constant(x), lengths, at_once).value();
+                    for (std::int64_t step = 0; step < count; ++step)
+                        for (double element : elements_of(at_step(y, step, lengths))) CHECK(element == 0.75);
+                    commit(tape);
+                    CHECK(layer.running_variance().at(0) == 0);
+                }
+    }
+
     TEST_CASE("a feature that does not vary is centred, not scaled: no step of it, and no gradient, is blown up") {
         for (const nn::RecurrentBatchNormOptions& options :
              {nn::RecurrentBatchNormOptions{.momentum = 1},
