@@ -80,17 +80,18 @@ void on_threads(std::vector<GroupRun>& runs, bool one, Run run) {
     failure.rethrow();
 }
 
-/// Of so many parts, the first of a thread's share; that of the next ends it.
-std::int64_t first_part(std::int64_t parts, std::int64_t thread, std::int64_t threads) {
-    return parts * thread / threads;
+/// Calls `visit(part)` for a thread's share of so many parts.
+template <class Visit>
+void for_share(std::int64_t parts, std::int64_t thread, std::int64_t threads, Visit visit) {
+    for (std::int64_t part = parts * thread / threads; part < parts * (thread + 1) / threads; ++part) visit(part);
 }
 
 void run_by_parts(std::vector<GroupRun>& runs) {
     std::int64_t parts = runs.front().parts();
     on_threads(runs, parts == 1, [&](auto& attempt, std::int64_t thread, std::int64_t threads) {
-        std::int64_t end = first_part(parts, thread + 1, threads);
-        for (std::int64_t part = first_part(parts, thread, threads); part < end; ++part)
+        for_share(parts, thread, threads, [&](std::int64_t part) {
             attempt([&](Worker& worker) { worker.run(part); });
+        });
     });
     for (GroupRun& run : runs) run.join();
 }
@@ -105,9 +106,9 @@ void run_one_by_one(std::vector<GroupRun>& runs) {
         };
         for (std::size_t group = 0; group < runs.size(); ++group) {
             if (group > 0) wait_for_all();
-            std::int64_t end = first_part(runs[group].parts(), thread + 1, threads);
-            for (std::int64_t part = first_part(runs[group].parts(), thread, threads); part < end; ++part)
+            for_share(runs[group].parts(), thread, threads, [&](std::int64_t part) {
                 attempt([&](Worker& worker) { worker.run(group, part); });
+            });
             if (!runs[group].is_joined()) continue;
             wait_for_all();
             runs[group].join(thread, threads);

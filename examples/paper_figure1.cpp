@@ -208,8 +208,7 @@ int main(int argc, char** argv) {
     if (std::optional<int> status = parse(app, argc, argv, options)) return *status;
     try {
         int status = run(options);
-        if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
-            throw DataError("write: standard output could not be written in full");
+        comparison::require_output_written();
         return status;
     } catch (const std::exception& error) {
         fmt::print(stderr, "paper_figure1: {}\n", error.what());

@@ -90,8 +90,7 @@ int run_program(CLI::App& app, int argc, char** argv, Options options,
     if (std::optional<int> status = parse(app, argc, argv, options)) return *status;
     try {
         int status = run(options, make);
-        if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
-            throw DataError("write: standard output could not be written in full");
+        require_output_written();
         return status;
     } catch (const std::exception& error) {
         fmt::print(stderr, "{}: {}\n", app.get_name(), error.what());

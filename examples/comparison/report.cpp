@@ -13,6 +13,11 @@ void require_writable(const std::string& file) {
     if (!std::ofstream(file, std::ios::app)) throw cotape::DataError(fmt::format("write: cannot open {}", file));
 }
 
+void require_output_written() {
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+        throw cotape::DataError("write: standard output could not be written in full");
+}
+
 Report::Report(const std::string& metrics_file) : metrics_file_(metrics_file) {
     if (metrics_file.empty()) return;
     require_writable(metrics_file);

@@ -28,4 +28,7 @@ class Report {
 /// Throws cotape::DataError where `file` cannot be opened for writing; leaves what is there as it is.
 void require_writable(const std::string& file);
 
+/// Throws DataError where anything printed to standard output is lost.
+void require_output_written();
+
 } // namespace comparison

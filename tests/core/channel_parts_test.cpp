@@ -4,7 +4,6 @@
 #include <vector>
 
 #include <doctest/doctest.h>
-#include <omp.h>
 
 #include <cotape/core/evaluate.hpp>
 #include <cotape/core/gradients.hpp>
@@ -45,18 +44,6 @@ std::vector<Var> normalized(Var x) {
     Var centre = statistics[0], spread = statistics[1];
     Var y = relu((x - centre) * rsqrt(spread + 0.1) + tanh(centre));
     return {y, gradient(y, x, tanh(x)), centre * 0.1 + spread};
-}
-
-std::vector<Tensor> values_on(int threads, const Tensor& x, const std::function<std::vector<Var>(Var)>& record,
-                              Keep kept, Evaluator evaluator = Evaluator::fused) {
-    omp_set_num_threads(threads);
-    Tape tape({.evaluator = evaluator});
-    std::vector<Var> vars = record(tape.variable(x));
-    evaluate(vars, kept);
-    omp_set_num_threads(omp_get_num_procs());
-    std::vector<Tensor> values;
-    for (Var var : vars) values.push_back(var.value());
-    return values;
 }
 
 FusionPlan plan_of(const Tensor& x, const std::function<std::vector<Var>(Var)>& record) {

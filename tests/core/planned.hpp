@@ -1,9 +1,13 @@
 #pragma once
 
+#include <functional>
 #include <set>
 #include <vector>
 
+#include <omp.h>
+
 #include <cotape/core/buffer_reuse.hpp>
+#include <cotape/core/evaluate.hpp>
 #include <cotape/core/fusion_plan.hpp>
 #include <cotape/core/tape.hpp>
 
@@ -30,4 +34,18 @@ inline std::size_t groups_in_series(const cotape::FusionPlan& plan) {
     std::size_t count = 0;
     for (const cotape::PlanUnit& unit : plan.units) count += unit.series >= 0 && unit.group >= 0;
     return count;
+}
+
+/// The values of what `record` records of `x`, computed on so many threads.
+inline std::vector<cotape::Tensor>
+values_on(int threads, const cotape::Tensor& x, const std::function<std::vector<cotape::Var>(cotape::Var)>& record,
+          cotape::Keep kept, cotape::Evaluator evaluator = cotape::Evaluator::fused) {
+    omp_set_num_threads(threads);
+    cotape::Tape tape({.evaluator = evaluator});
+    std::vector<cotape::Var> vars = record(tape.variable(x));
+    cotape::evaluate(vars, kept);
+    omp_set_num_threads(omp_get_num_procs());
+    std::vector<cotape::Tensor> values;
+    for (cotape::Var var : vars) values.push_back(var.value());
+    return values;
 }
