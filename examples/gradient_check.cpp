@@ -3,6 +3,8 @@
 
 #include <random>
 
+#include <cstdio>
+
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
@@ -59,7 +61,7 @@ int main(int argc, char** argv) {
     app.add_option("--order", order, "Check derivatives of derivatives up to this order")
         ->check(CLI::Range(1, 4))
         ->capture_default_str();
-    app.add_flag("--json", json, "Print reports as JSON, one for each rule, for a program to read");
+    app.add_flag("--json", json, "Print reports as JSON, a line for each rule, for a program to read");
     app.footer("Example: gradient_check --rule wrong --json; the status is that of the last check.");
     CLI11_PARSE(app, argc, argv);
 
@@ -73,5 +75,5 @@ int main(int argc, char** argv) {
             fmt::print("With the {} rule:\n{}\n", name, to_string(report));
         status = report.exit_status();
     }
-    return status;
+    return std::fflush(stdout) == 0 ? status : 1;
 }

@@ -193,6 +193,12 @@ int main(int argc, char** argv) {
         ->check(CLI::Range(0.0, 100.0))->type_name("SCALE")->capture_default_str();
     app.add_option("--noise", reader.noise, "Deviation of the state that a net starts from in training")
         ->check(CLI::Range(0.0, 100.0))->type_name("SCALE")->capture_default_str();
+    app.callback([&] {
+        std::vector<std::string> names = reader.nets;
+        std::ranges::sort(names);
+        if (auto twice = std::ranges::adjacent_find(names); twice != names.end())
+            throw CLI::ValidationError("--nets", "Net " + *twice + " is named twice");
+    });
     comparison::Options defaults{.epochs = 2, .batch = 100, .optimizer = "rmsprop", .clip_norm = 1};
     return comparison::run_program(app, argc, argv, defaults, [&](const comparison::Options& options) {
         std::vector<Contestant> contestants;

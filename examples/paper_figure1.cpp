@@ -17,6 +17,7 @@
 #include <cotape/core/error.hpp>
 
 #include "comparison/experiment.hpp"
+#include "comparison/interrupts.hpp"
 #include "comparison/plot.hpp"
 #include "comparison/report.hpp"
 #include "paper_figure1/runs.hpp"
@@ -54,7 +55,8 @@ struct Options {
 std::optional<int> parse(CLI::App& app, int argc, char** argv, Options& options) {
     app.footer(comparison::footer(examples));
     app.get_formatter()->column_width(34);
-    app.add_option("--data", options.data, "Folder of the four IDX files, plain or gzipped")->type_name("DIR");
+    app.add_option("--data", options.data, "Folder of the four IDX files, plain or gzipped")
+        ->check(comparison::require_name)->type_name("DIR");
     CLI::Option* steps = app.add_option("--steps", options.run.steps, "Steps of training")
         ->check(CLI::Range(1, 10000000))->check(comparison::require_digits)->type_name("N")->capture_default_str();
     CLI::Option* every = app.add_option("--every", options.run.every, "Steps between two measurements")
@@ -71,9 +73,10 @@ std::optional<int> parse(CLI::App& app, int argc, char** argv, Options& options)
     app.add_option("--threads", options.threads, "Runs at a time, each on one thread; 0 for all cores")
         ->check(CLI::Range(0, 1024))->check(comparison::require_digits)->type_name("N")->capture_default_str();
     app.add_option("--metrics", options.metrics, "Write one JSON object a line for each net, seed and measurement")
-        ->type_name("FILE");
+        ->check(comparison::require_name)->type_name("FILE");
     app.add_option("--plots", options.plots,
-                   "Write paper_figure1_accuracy.svg and paper_figure1_inputs.svg into this folder")->type_name("DIR");
+                   "Write paper_figure1_accuracy.svg and paper_figure1_inputs.svg into this folder")
+        ->check(comparison::require_name)->type_name("DIR");
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
@@ -190,11 +193,17 @@ int run(const Options& options) {
     comparison::Options where;
     where.data = options.data;
     data::Mnist digits = paper_figure1::binarised(comparison::load_digits(where));
+    comparison::require_a_batch(options.run.batch, digits.train);
     if (!options.metrics.empty()) write(options.metrics, "");
+    comparison::NoteInterrupts noting;
     std::vector<Run> runs =
         paper_figure1::run_all(digits, options.run, options.seeds, options.threads, [&](const Run& run) {
             if (!options.metrics.empty()) write(options.metrics, json_lines(run), std::ios::app);
         });
+    if (noting.interrupted()) {
+        fmt::print(stderr, "Interrupted; the metrics hold the runs that were done\n");
+        return 130;
+    }
     print_table(runs);
     if (!options.plots.empty()) write_plots(options, runs);
     return 0;
@@ -206,6 +215,7 @@ int main(int argc, char** argv) {
     CLI::App app(description, "paper_figure1");
     Options options;
     if (std::optional<int> status = parse(app, argc, argv, options)) return *status;
+    std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ); // into pipes too, line by line
     try {
         int status = run(options);
         comparison::require_output_written();

@@ -18,9 +18,12 @@ std::string place_of(const GradientFinding& finding) {
 void print_orders(std::string& text, const GradientCheckReport& report) {
     if (report.orders.empty()) return;
     text += "\n  order  comparisons  exact  worst error / bound  resolution  chance to miss 1 %";
-    for (const GradientOrderSummary& order : report.orders)
-        text += fmt::format("\n  {:5}  {:11}  {:5}  {:19.2g}  {:10.1g}  {:18.1g}", order.order, order.comparisons,
-                            order.exact, order.worst_error, order.resolution, order.chance_of_missing);
+    for (const GradientOrderSummary& order : report.orders) {
+        text += fmt::format("\n  {:5}  {:11}  {:5}", order.order, order.comparisons, order.exact);
+        text += order.resolution > 0 ? fmt::format("  {:19.2g}  {:10.1g}  {:18.1g}", order.worst_error,
+                                                   order.resolution, order.chance_of_missing)
+                                     : fmt::format("  {:>19}  {:>10}  {:>18}", "-", "-", "-"); // nothing passed
+    }
 }
 
 void print_findings(std::string& text, const GradientCheckReport& report) {
@@ -131,7 +134,7 @@ std::string to_json(const GradientCheckReport& report) {
                                        {"module", rule.module},
                                        {"worst", json_of(rule.worst)},
                                        {"resembles", rule.resembles}});
-    return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+    return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 } // namespace cotape

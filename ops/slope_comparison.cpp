@@ -21,6 +21,14 @@ bool vindicates(const DerivativeEstimate& smaller, const DerivativeEstimate& ref
 
 } // namespace
 
+const char* explanation(Obstacle obstacle) {
+    if (obstacle == Obstacle::outside_domain)
+        return "the function is not finite within the smallest step: a border of its domain";
+    if (obstacle == Obstacle::kink) return "a kink within the smallest step: the slopes on its two sides differ";
+    if (obstacle == Obstacle::out_of_range) return "numbers on the way underflow or overflow float64";
+    return "differences do not converge: a kink within the smallest step, or too much rounding";
+}
+
 double step_of(int level) { return level == 0 ? 0.5 : std::ldexp(1, -2 - 6 * level); }
 
 bool is_unsteady(const ScalarFunction& nearby, double error) {

@@ -21,6 +21,9 @@ struct SlopeComparison {
     bool flat = false;
 };
 
+/// What kept compare_slope, or the range of float64, from telling, in words.
+const char* explanation(Obstacle obstacle);
+
 /// A derivative, and the function whose slope it should be.
 struct ClaimedSlope {
     double got;

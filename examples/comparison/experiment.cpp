@@ -1,7 +1,6 @@
 #include "experiment.hpp"
 
 #include <chrono>
-#include <csignal>
 #include <cstdlib>
 #include <deque>
 #include <numeric>
@@ -21,31 +20,13 @@
 #include <cotape/nn/sgd.hpp>
 #include <cotape/ops/losses.hpp>
 
+#include "interrupts.hpp"
 #include "progress_bar.hpp"
 
 namespace comparison {
 namespace {
 
 using namespace cotape;
-
-volatile std::sig_atomic_t interrupted = 0;
-
-/// The user's first interrupt is noted, not obeyed at once, while it lives.
-class NoteInterrupts {
-  public:
-    NoteInterrupts() : before_(std::signal(SIGINT, note)) {}
-    ~NoteInterrupts() { std::signal(SIGINT, before_); }
-    NoteInterrupts(const NoteInterrupts&) = delete;
-    NoteInterrupts& operator=(const NoteInterrupts&) = delete;
-
-  private:
-    static void note(int) {
-        interrupted = 1;
-        std::signal(SIGINT, SIG_DFL);
-    }
-
-    void (*before_)(int);
-};
 
 /// The share of the test set that the net gets right in the mode it is in. Nothing is committed, so that normalising
 /// with the batches' own statistics leaves the running ones as they are.
@@ -105,18 +86,24 @@ std::vector<Contestant> with_and_without_batch_norm(const std::function<nn::Sequ
 }
 
 data::Mnist load_digits(const Options& options) {
-    if (!options.data.empty()) {
-        fmt::print("Data: MNIST in {}\n", options.data);
-        return data::mnist(options.data);
-    }
-    const char* from_environment = std::getenv("COTAPE_MNIST");
-    for (std::string folder : {std::string(from_environment ? from_environment : ""), std::string("data/mnist")}) {
-        if (folder.empty() || !data::has_mnist(folder)) continue;
+    auto mnist_in = [](const std::string& folder) {
+        data::Mnist digits = data::mnist(folder);
         fmt::print("Data: MNIST in {}\n", folder);
-        return data::mnist(folder);
-    }
-    fmt::print("Data: no MNIST here (data/download_mnist.sh fetches it); training on generated digits\n");
+        return digits;
+    };
+    if (!options.data.empty()) return mnist_in(options.data);
+    const char* named = std::getenv("COTAPE_MNIST");
+    for (std::string folder : {std::string(named ? named : ""), std::string("data/mnist")})
+        if (!folder.empty() && data::has_mnist(folder)) return mnist_in(folder);
+    fmt::print("Data: no MNIST {} (data/download_mnist.sh fetches it); training on generated digits\n",
+               named && *named ? fmt::format("in {}, which COTAPE_MNIST names", named) : "here");
     return data::digits(60000, 10000, 1);
+}
+
+void require_a_batch(std::int64_t batch, const data::Dataset& train) {
+    if (batch > train.size())
+        throw ValueError(fmt::format("--batch: a batch of {} needs as many training examples, got {}", batch,
+                                     train.size()));
 }
 
 std::unique_ptr<nn::Optimizer> make_optimizer(nn::Module& net, const Options& options) {
@@ -165,9 +152,9 @@ bool train_and_compare(const std::vector<Contestant>& contestants, const data::M
                 loss_sum += loss.item();
                 run.target.note(loss.item());
                 bar.advance();
-                if (interrupted) break;
+                if (NoteInterrupts::interrupted()) break;
             }
-            if (interrupted) {
+            if (NoteInterrupts::interrupted()) {
                 bar.clear();
                 fmt::print(stderr, "Interrupted in epoch {} of {}; the rows above are complete\n", epoch,
                            run.contestant.name);
@@ -181,6 +168,7 @@ bool train_and_compare(const std::vector<Contestant>& contestants, const data::M
                           train_mode,          eval_mode, seconds};
             if (epoch == options.epochs) {
                 result.steps_to_target = run.target.reached_after();
+                result.missed_target = options.target_loss && !result.steps_to_target;
                 result.test_accuracy_population = population_accuracy(run.net, digits, options.batch);
             }
             bar.clear();

@@ -47,11 +47,16 @@ struct Result {
     std::optional<double> test_accuracy_population = {};
     /// With the last epoch: the number of steps after which the training loss was below the target, if it was.
     std::optional<std::int64_t> steps_to_target = {};
+    /// With the last epoch: whether there was a target, and the loss was never below it.
+    bool missed_target = false;
 };
 
 /// The digits to learn: MNIST from --data, $COTAPE_MNIST or data/mnist, else generated ones. Says which on standard
 /// output. Throws cotape::DataError where --data names no complete MNIST.
 cotape::data::Mnist load_digits(const Options& options);
+
+/// Throws cotape::ValueError where a batch takes more examples than there are.
+void require_a_batch(std::int64_t batch, const cotape::data::Dataset& train);
 
 std::unique_ptr<cotape::nn::Optimizer> make_optimizer(cotape::nn::Module& net, const Options& options);
 

@@ -23,6 +23,8 @@ std::string require_digits(const std::string& text) {
     return digits && (text == "0" || text[0] != '0') ? "" : "Value " + text + " is not a whole number";
 }
 
+std::string require_name(const std::string& text) { return text.empty() ? "Value is empty" : ""; }
+
 namespace {
 
 /// Throws for lists with an empty element, since CLI11 takes 16,,8 for 16,8.
@@ -43,7 +45,8 @@ void refuse_gaps(const CLI::App& app, const std::vector<std::string>& arguments)
 
 std::optional<int> parse(CLI::App& app, int argc, char** argv, Options& options) {
     app.get_formatter()->column_width(34);
-    app.add_option("--data", options.data, "Folder of the four IDX files, plain or gzipped")->type_name("DIR");
+    app.add_option("--data", options.data, "Folder of the four IDX files, plain or gzipped")
+        ->check(require_name)->type_name("DIR");
     app.add_option("--epochs", options.epochs, "Passes over the training set")
         ->check(CLI::Range(1, 100000))->check(require_digits)->type_name("N")->capture_default_str();
     app.add_option("--batch", options.batch, "Examples in a batch; an incomplete last batch is dropped")
@@ -66,8 +69,8 @@ std::optional<int> parse(CLI::App& app, int argc, char** argv, Options& options)
         ->check(CLI::Range(0, 1024))->check(require_digits)->type_name("N")->capture_default_str();
     app.add_option("--metrics", options.metrics,
                    "Write one JSON object a line for each net and epoch; null where a number is not finite")
-        ->type_name("FILE");
-    app.add_option("--plot", options.plot, "Write the training curves as SVG")->type_name("FILE");
+        ->check(require_name)->type_name("FILE");
+    app.add_option("--plot", options.plot, "Write the training curves as SVG")->check(require_name)->type_name("FILE");
     try {
         app.parse(argc, argv);
         refuse_gaps(app, {argv + 1, argv + argc});

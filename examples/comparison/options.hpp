@@ -41,6 +41,9 @@ std::string require_positive(const std::string& text);
 /// For options that are checked: what is wrong with `text` where it is no whole number in decimal digits, else empty.
 std::string require_digits(const std::string& text);
 
+/// For options that are checked: what is wrong with `text` where it is empty, and so names no file; else empty.
+std::string require_name(const std::string& text);
+
 /// How `--help` ends in every example: where MNIST is looked for, then `examples` of command lines.
 std::string footer(const std::string& examples);
 

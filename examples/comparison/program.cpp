@@ -72,10 +72,11 @@ int run(const Options& options, const std::function<std::vector<Contestant>(cons
     for (const std::string& file : {options.metrics, options.plot})
         if (!file.empty()) require_writable(file);
     data::Mnist digits = load_digits(options);
+    require_a_batch(options.batch, digits.train);
     std::vector<Contestant> contestants = make(options);
+    data::Dataset some = data::take(digits.train, std::min<std::int64_t>(digits.train.size(), 16));
     for (const Contestant& contestant : contestants)
-        if (!contestant.introduction.empty() && !passes_gradient_check(contestant, data::take(digits.train, 16)))
-            return 1;
+        if (!contestant.introduction.empty() && !passes_gradient_check(contestant, some)) return 1;
 
     Report report(options.metrics);
     bool finished = train_and_compare(contestants, digits, options, [&](const Result& result) { report.add(result); });
@@ -88,6 +89,7 @@ int run(const Options& options, const std::function<std::vector<Contestant>(cons
 int run_program(CLI::App& app, int argc, char** argv, Options options,
                 const std::function<std::vector<Contestant>(const Options&)>& make) {
     if (std::optional<int> status = parse(app, argc, argv, options)) return *status;
+    std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ); // into pipes too, line by line
     try {
         int status = run(options, make);
         require_output_written();

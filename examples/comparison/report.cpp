@@ -1,6 +1,7 @@
 #include "report.hpp"
 
 #include <cstdio>
+#include <filesystem>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -10,7 +11,9 @@
 namespace comparison {
 
 void require_writable(const std::string& file) {
+    bool was_there = std::filesystem::exists(std::filesystem::symlink_status(file));
     if (!std::ofstream(file, std::ios::app)) throw cotape::DataError(fmt::format("write: cannot open {}", file));
+    if (!was_there) std::filesystem::remove(file);
 }
 
 void require_output_written() {
@@ -39,6 +42,8 @@ void Report::add(const Result& result) {
     if (result.steps_to_target)
         fmt::print("{:<18} {:>5}  the training loss was at its target after {} steps\n", "", result.epoch,
                    *result.steps_to_target);
+    if (result.missed_target)
+        fmt::print("{:<18} {:>5}  the training loss was never at its target\n", "", result.epoch);
     std::fflush(stdout);
     if (metrics_file_.empty()) return;
     nlohmann::ordered_json line{{"net", result.net},
@@ -49,6 +54,7 @@ void Report::add(const Result& result) {
                                 {"seconds", result.seconds}};
     if (result.test_accuracy_population) line["test_accuracy_population"] = *result.test_accuracy_population;
     if (result.steps_to_target) line["steps_to_target"] = *result.steps_to_target;
+    if (result.missed_target) line["steps_to_target"] = nullptr;
     metrics_ << line.dump() << std::endl;
     if (!metrics_) throw cotape::DataError(fmt::format("write: {} could not be written in full", metrics_file_));
 }

@@ -25,7 +25,7 @@ class Report {
     std::vector<Result> results_;
 };
 
-/// Throws cotape::DataError where `file` cannot be opened for writing; leaves what is there as it is.
+/// Throws cotape::DataError where `file` cannot be opened for writing; leaves what is there, or is not, as it is.
 void require_writable(const std::string& file);
 
 /// Throws DataError where anything printed to standard output is lost.

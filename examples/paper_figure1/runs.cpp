@@ -22,10 +22,13 @@
 #include <cotape/nn/sgd.hpp>
 #include <cotape/ops/losses.hpp>
 
+#include "../comparison/interrupts.hpp"
+
 namespace paper_figure1 {
 namespace {
 
 using namespace cotape;
+using comparison::NoteInterrupts;
 
 /// Three layers of 100 sigmoids; what comes before the last of them is a part of its own.
 class PaperNet : public nn::Module {
@@ -100,7 +103,7 @@ Run train(const std::string& name, std::uint32_t seed, const data::Mnist& digits
     PaperNet net(name == "batchnorm", random);
     nn::Sgd optimizer(net, {.learning_rate = options.learning_rate});
     Run run{name, seed, {}};
-    while (optimizer.steps() < options.steps)
+    while (optimizer.steps() < options.steps && !NoteInterrupts::interrupted())
         for (const auto& [images, labels] :
              data::batches(digits.train, options.batch, order, {.last = data::LastBatch::drop, .prefetch = false})) {
             Tape tape;
@@ -108,7 +111,7 @@ Run train(const std::string& name, std::uint32_t seed, const data::Mnist& digits
             std::int64_t step = optimizer.steps();
             if (step % options.every == 0 || step == options.steps)
                 run.measurements.push_back(measure(net, step, digits.test, options));
-            if (step == options.steps) break;
+            if (step == options.steps || NoteInterrupts::interrupted()) break;
         }
     return run;
 }
@@ -131,6 +134,7 @@ std::vector<Run> run_all(const data::Mnist& digits, const RunOptions& options, i
         for (std::size_t i = next++; i < runs.size(); i = next++) {
             auto start = std::chrono::steady_clock::now();
             Run run = train(i % 2 == 0 ? "plain" : "batchnorm", static_cast<std::uint32_t>(i / 2 + 1), digits, options);
+            if (NoteInterrupts::interrupted()) return;
             double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
             std::lock_guard lock(reporting);
             runs[i] = std::move(run);

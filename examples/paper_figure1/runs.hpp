@@ -43,7 +43,7 @@ cotape::data::Mnist binarised(const cotape::data::Mnist& digits);
 /// Trains the plain and the batch-normalised net from each of the seeds 1 to `seeds`, as many runs at a time as
 /// `threads` says (0 for all cores), and tells of each on standard error when it is done. `report` is given the runs in
 /// their order, each as soon as it and those before it are done, one at a time. What one throws is thrown when all are
-/// done.
+/// done. After an interrupt (comparison::NoteInterrupts) the runs under way are dropped.
 std::vector<Run> run_all(const cotape::data::Mnist& digits, const RunOptions& options, int seeds, int threads,
                          const std::function<void(const Run&)>& report);
 

@@ -292,7 +292,7 @@ Work find(const std::string& name) {
     }
     for (const Work& work : list)
         if (work.name == name) return work;
-    throw ValueError(fmt::format("step_times: there is no work named {}", name));
+    throw ValueError(fmt::format("there is no work named {}", name));
 }
 
 } // namespace works

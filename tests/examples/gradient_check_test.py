@@ -35,6 +35,14 @@ class Example(unittest.TestCase):
         self.assertEqual([rule["op"] for rule in report["wrong_rules"]], ["mean_square"])
         self.assertAlmostEqual(report["wrong_rules"][0]["worst"]["got"] / report["wrong_rules"][0]["worst"]["expected"], 24)
 
+    def test_json_of_both_rules_is_a_line_each(self):
+        status, output, _ = run("--json")
+        self.assertEqual((status, [json.loads(line)["verdict"] for line in output.splitlines()]), (0, ["fail", "pass"]))
+
+    def test_output_that_is_lost_is_a_failure(self):
+        with open("/dev/full", "w") as full:
+            self.assertEqual(subprocess.run([PROGRAM, "--rule", "mended"], stdout=full, timeout=120).returncode, 1)
+
     def test_help_teaches(self):
         status, output, _ = run("--help")
         self.assertEqual(status, 0)

@@ -214,6 +214,8 @@ class Options(Example):
                 self.check_refused(2, "--" + option, f"--{option}", value)
         self.check_refused(2, "--nonsense", "--nonsense")
         self.check_refused(2, "extra", "extra")
+        for option in ["data", "metrics", "plot"]:
+            self.check_refused(2, f"--{option}: Value is empty", f"--{option}", "")
         self.check_refused(2, "--plot: File same is also that of --metrics", "--metrics", "same", "--plot", "same")
 
     def test_a_learning_rate_is_refused_in_one_short_line(self):
@@ -226,6 +228,26 @@ class Options(Example):
                            "not exist", "--data", "nowhere",
                            "--metrics", "metrics")
         self.assertEqual((self.folder / "metrics").read_text(), "before\n")
+        self.check_refused(1, "nowhere", "--data", "nowhere", "--plot", "plot.svg")
+        self.assertFalse((self.folder / "plot.svg").exists())
+
+    def test_few_images_are_enough_but_for_a_batch(self):
+        data = self.folder / "few"
+        data.mkdir()
+        for name in ["train", "t10k"]:
+            (data / f"{name}-images-idx3-ubyte").write_bytes(bytes([0, 0, 8, 3, 0, 0, 0, 10, 0, 0, 0, 28, 0, 0, 0, 28]) +
+                                                             bytes(i * i % 251 for i in range(10 * 784)))
+            (data / f"{name}-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 10]) + bytes(range(10)))
+        status, output, error = self.run_program("--data", "few", "--batch", "10", "--epochs", "1")
+        self.assertEqual((status, error, len(rows(output))), (0, "", 2))
+        status, _, error = self.run_program("--data", "few")
+        self.assertEqual((status, error), (1, "mnist_batchnorm: --batch: a batch of 128 needs as many training examples, "
+                                              "got 10\n"))
+
+    def test_a_target_that_is_never_reached_is_told(self):
+        status, output, _ = self.run_program(*SHORT, "--epochs", "1", "--target-loss", "1e-9", "--metrics", "metrics")
+        self.assertEqual((status, output.count("the training loss was never at its target\n")), (0, 2))
+        self.assertEqual([line["steps_to_target"] for line in self.metrics()], [None, None])
 
     def test_files_that_cannot_be_written_are_refused_before_training(self):
         for option in ["--metrics", "--plot"]:
@@ -243,7 +265,7 @@ class Options(Example):
         self.environment["COTAPE_MNIST"] = str(self.folder)
         status, output, _ = self.run_program(*SHORT, "--epochs", "1")
         self.assertEqual(status, 0)
-        self.assertTrue(output.startswith("Data: no MNIST here"))
+        self.assertTrue(output.startswith(f"Data: no MNIST in {self.folder}, which COTAPE_MNIST names"))
 
 
 if __name__ == "__main__":

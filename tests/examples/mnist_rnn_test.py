@@ -52,7 +52,7 @@ class Options(unittest.TestCase):
         self.assertEqual(loss("--permute"), permuted)
 
     def test_what_is_out_of_range_is_refused_by_name(self):
-        for arguments in [["--nets", "gru"], ["--nets", "lstm,,bn-lstm"], ["--steps", "30"], ["--gamma", "-1"], ["--units", "0"], ["--noise", "x"],
+        for arguments in [["--nets", "gru"], ["--nets", "lstm,,bn-lstm"], ["--nets", "lstm,bn-lstm,lstm"], ["--steps", "30"], ["--gamma", "-1"], ["--units", "0"], ["--noise", "x"],
                           ["--clip-norm", "0"], ["--target-loss", "nan"]]:
             status, output, error = run(*SHORT, *arguments)
             self.assertEqual((status, output), (2, ""), arguments)

@@ -90,7 +90,7 @@ class PaperFigure1(unittest.TestCase):
                 break
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
-        self.assertEqual(process.returncode, -signal.SIGINT)
+        self.assertEqual(process.returncode, 130)
         self.assertEqual([(line["net"], line["seed"]) for line in self.metrics("kept")][:2],
                          [("plain", 1), ("batchnorm", 1)])
 

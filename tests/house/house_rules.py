@@ -37,6 +37,7 @@ PRIVATE_HEADERS = {
     'nn/layer_chains.hpp',
     'ops/convolution_kernel.hpp',
     'ops/convolution_onednn.hpp',
+    'ops/derivative_comparison.hpp',
     'ops/error_likeness.hpp',
     'ops/finite_differences.hpp',
     'ops/floating_type.hpp',

@@ -135,6 +135,36 @@ TEST_SUITE("ops") {
         CHECK(check_gradients(sharp, {Tensor::of<double>({2}, {0, 1})}).verdict != Verdict::fail);
     }
 
+    TEST_CASE("a rule that is wrong at an element much smaller than its neighbours does not pass") {
+        // Steps of the neighbours' size refute it; what steps of its own size change is less than the output's rounding.
+        Op square = elementwise(
+            "square", [](auto x) { return x * x; },
+            [](Var, Var g, Var x) { return g * 2 * x * where(less(x, 1e-3), 1.5, 1.0); });
+        Op cube = elementwise(
+            "cube", [](auto x) { return x * x * x; },
+            [](Var, Var g, Var x) { return g * 3 * x * x * where(less(x, 1e-2), 1.5, 1.0); });
+        std::vector<double> many(100, 1.0);
+        many[70] = 1e-3;
+        for (bool full : {false, true}) {
+            GradientCheckOptions options{.order = 2, .full_jacobian = full};
+            CHECK(check_gradients(square, {Tensor::of<double>({2}, {1e-8, 1})}, {}, options).verdict != Verdict::pass);
+            CHECK(check_gradients(cube, {Tensor::of<double>({2}, {1e-4, 1})}, {}, options).verdict != Verdict::pass);
+            CHECK(check_gradients(square, {Tensor::of<double>({3}, {1, -1e-5, 3})}, {}, options).verdict !=
+                  Verdict::pass);
+        }
+        CHECK(check_gradients(cube, {Tensor::of<double>({100}, many)}).verdict == Verdict::fail);
+        GradientCheckReport report = check_gradients(square, {Tensor::of<double>({2}, {1, 1e-8})});
+        CHECK(report.verdict == Verdict::inconclusive);
+        CHECK(report.obstacle == Obstacle::rounding);
+        CHECK(report.reason == "order 1, input 0, element 1: the derivative is wrong by steps of the largest element's "
+                               "size, and rounding hides what steps of its own size change");
+        // The same rules where they are right, and functions that vary at the small element's own scale.
+        CHECK(check_gradients(square, {Tensor::of<double>({2}, {2e-3, 1})}).verdict == Verdict::pass);
+        for (double weight : {1.0, 1e-6, 1e-12})
+            CHECK(check_gradients([=](const Vars& x) { return x[0] * x[0] + weight * sqrt(x[0] * x[0] + 1e-16); },
+                                  {Tensor::of<double>({2}, {1e-8, 1})}).verdict != Verdict::fail);
+    }
+
     TEST_CASE("rounding that values hide is no wrong derivative") {
         // The loss is log(1 + e^-58), which is 0 beside 58: its derivative of e^-58 moves nothing.
         Tensor labels = Tensor::of<std::int64_t>({1}, {0});
