@@ -180,8 +180,8 @@ class Check {
         if (own.verdict == Verdict::fail) return add(finding);
         if (own.verdict == Verdict::inconclusive || seen) return;
         note(Verdict::inconclusive,
-             fmt::format("order {}, {}, element {}: the derivative is wrong by steps of the largest element's size, and "
-                         "rounding hides what steps of its own size change",
+             fmt::format("order {}, {}, element {}: the derivative is wrong by steps of the largest element's size, "
+                         "and rounding hides what steps of its own size change",
                          finding.order, name_of(finding.input), finding.element),
              Obstacle::rounding);
     }
@@ -284,7 +284,8 @@ class Check {
         }
         if (outcome.verdict == Verdict::inconclusive)
             note(Verdict::inconclusive,
-                 fmt::format("order {}, {}: {}", order, to_string(mode), explanation(outcome.obstacle)), outcome.obstacle);
+                 fmt::format("order {}, {}: {}", order, to_string(mode), explanation(outcome.obstacle)),
+                 outcome.obstacle);
         if (outcome.verdict != Verdict::fail) return std::nullopt;
         return GradientFinding{mode, order, only.value_or(0), -1, got.value, outcome.expected,
                                std::abs(got.value - outcome.expected), outcome.bound};

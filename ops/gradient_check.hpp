@@ -131,8 +131,8 @@ struct GradientCheckReport {
 /// The report as a table: the verdict, the reason, what was compared, the first findings, the wrong rules.
 std::string to_string(const GradientCheckReport& report);
 
-/// The report as a JSON object in one line, with the members' names; modes, verdict and obstacle as their to_string, numbers that
-/// are not finite as null.
+/// The report as a JSON object in one line, with the members' names; modes, verdict and obstacle as their to_string,
+/// numbers that are not finite as null.
 std::string to_json(const GradientCheckReport& report);
 
 /// Checks the derivatives of `function` at float64 `inputs`. With phi_1 = sum(w * function(x)) for random weights w,

@@ -136,7 +136,7 @@ TEST_SUITE("ops") {
     }
 
     TEST_CASE("a rule that is wrong at an element much smaller than its neighbours does not pass") {
-        // Steps of the neighbours' size refute it; what steps of its own size change is less than the output's rounding.
+        // Steps of the neighbours' size refute it; what steps of its own size change is lost in the output's rounding.
         Op square = elementwise(
             "square", [](auto x) { return x * x; },
             [](Var, Var g, Var x) { return g * 2 * x * where(less(x, 1e-3), 1.5, 1.0); });
