@@ -12,6 +12,8 @@ import unittest
 import xml.etree.ElementTree as xml
 from pathlib import Path
 
+from few_digits import write_few_digits
+
 PROGRAM = os.path.abspath(sys.argv.pop(1))
 OPTIONS = ["data", "epochs", "batch", "learning-rate", "hidden", "activation", "optimizer", "schedule", "seed", "threads",
            "metrics", "plot"]
@@ -232,12 +234,7 @@ class Options(Example):
         self.assertFalse((self.folder / "plot.svg").exists())
 
     def test_few_images_are_enough_but_for_a_batch(self):
-        data = self.folder / "few"
-        data.mkdir()
-        for name in ["train", "t10k"]:
-            (data / f"{name}-images-idx3-ubyte").write_bytes(bytes([0, 0, 8, 3, 0, 0, 0, 10, 0, 0, 0, 28, 0, 0, 0, 28]) +
-                                                             bytes(i * i % 251 for i in range(10 * 784)))
-            (data / f"{name}-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 10]) + bytes(range(10)))
+        write_few_digits(self.folder / "few")
         status, output, error = self.run_program("--data", "few", "--batch", "10", "--epochs", "1")
         self.assertEqual((status, error, len(rows(output))), (0, "", 2))
         status, _, error = self.run_program("--data", "few")

@@ -32,6 +32,8 @@ class Run(unittest.TestCase):
         self.assertEqual(plain["test_accuracy_train_mode"], plain["test_accuracy_eval_mode"])
         self.assertLess(normalized["train_loss"], plain["train_loss"])
         self.assertGreater(normalized["test_accuracy_eval_mode"], 0.9)
+        self.assertGreater(normalized["test_accuracy_population"], 0.9)
+        self.assertNotIn("test_accuracy_population", plain)
 
     def test_the_plot_is_well_formed_with_both_nets_in_it(self):
         for text in ["plain", "batchnorm", "plain, training mode", "batchnorm, evaluation mode"]:

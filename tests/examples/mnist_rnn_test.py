@@ -1,8 +1,10 @@
 """Runs the example as a user does, on generated digits. The program's path is the only argument."""
 
 import unittest
+from pathlib import Path
 
-from mnist_example import KEYS, metrics, rows, run, texts
+from few_digits import write_few_digits
+from mnist_example import FOLDER, KEYS, metrics, rows, run, texts
 
 NETS = ["lstm", "bn-lstm", "bn-lstm-shared", "bn-lstm-input"]
 SHORT = ["--units", "8", "--batch", "500", "--epochs", "1", "--threads", "1", "--learning-rate", "0.01"]
@@ -51,8 +53,21 @@ class Options(unittest.TestCase):
         self.assertNotEqual(in_order, permuted)
         self.assertEqual(loss("--permute"), permuted)
 
+    def test_all_784_pixels_are_read_one_by_one_with_statistics_for_each(self):
+        write_few_digits(Path(FOLDER.name) / "few")
+        status, output, error = run("--data", "few", "--steps", "784", "--units", "2", "--batch", "10", "--epochs", "2",
+                                    "--metrics", "all_pixels", "--threads", "1")
+        self.assertEqual((status, error), (0, ""))
+        lines = metrics("all_pixels")
+        self.assertEqual([line["net"] for line in lines], NETS + NETS)
+        for line in lines:
+            self.assertTrue(0 < line["train_loss"] < 10, line)
+        for line in lines[len(NETS):]:
+            self.assertEqual("test_accuracy_population" in line, line["net"] != "lstm")
+
     def test_what_is_out_of_range_is_refused_by_name(self):
-        for arguments in [["--nets", "gru"], ["--nets", "lstm,,bn-lstm"], ["--nets", "lstm,bn-lstm,lstm"], ["--steps", "30"], ["--gamma", "-1"], ["--units", "0"], ["--noise", "x"],
+        for arguments in [["--nets", "gru"], ["--nets", "lstm,,bn-lstm"], ["--nets", "lstm,bn-lstm,lstm"],
+                          ["--steps", "30"], ["--gamma", "-1"], ["--units", "0"], ["--noise", "x"],
                           ["--clip-norm", "0"], ["--target-loss", "nan"]]:
             status, output, error = run(*SHORT, *arguments)
             self.assertEqual((status, output), (2, ""), arguments)
