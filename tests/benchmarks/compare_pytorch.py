@@ -32,6 +32,7 @@ PAIRS = [
     ("mlp_512_products", "mlp_512_momentum"),
     ("lstm_products", "lstm"),
     ("inference_1_products", "inference_1"),
+    ("inference_128_products", "inference_128"),
 ]
 
 HERE = pathlib.Path(__file__).resolve().parent

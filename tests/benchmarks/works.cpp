@@ -181,11 +181,11 @@ std::vector<Product> products_of_lstm() {
     return products;
 }
 
-/// Those of 784-512-256-10 on one example.
-std::vector<Product> products_of_inference() {
-    return {{{1, 784}, {512, 784}, {.transpose_b = true}, true},
-            {{1, 512}, {256, 512}, {.transpose_b = true}, true},
-            {{1, 256}, {10, 256}, {.transpose_b = true}, true}};
+/// Those of 784-512-256-10 without gradients.
+std::vector<Product> products_of_inference(std::int64_t batch_size) {
+    return {{{batch_size, 784}, {512, 784}, {.transpose_b = true}, true},
+            {{batch_size, 512}, {256, 512}, {.transpose_b = true}, true},
+            {{batch_size, 256}, {10, 256}, {.transpose_b = true}, true}};
 }
 
 /// The logits of a net in evaluation, its batch norms folded into its linear layers.
@@ -267,7 +267,9 @@ const Work list[] = {
     {"inference_128", "784-512-256-10 with batch norm folded in, batch 128, no gradients", 1,
      [] { return infer(128); }},
     {"inference_1_products", "the matrix products of inference_1, alone", 1,
-     [] { return multiply(products_of_inference()); }},
+     [] { return multiply(products_of_inference(1)); }},
+    {"inference_128_products", "the matrix products of inference_128, alone", 1,
+     [] { return multiply(products_of_inference(128)); }},
     {"scalar_op", "one of 1,000 scalar operations in a chain, forward and backward", 1000, follow_chain},
 };
 
