@@ -190,9 +190,9 @@ int main(int argc, char** argv) {
     app.add_option("--units", reader.units, "Hidden units")
         ->check(CLI::Range(1, 100000))->check(comparison::require_digits)->type_name("N")->capture_default_str();
     app.add_option("--gamma", reader.gamma, "What the normalisers' scale starts from")
-        ->check(CLI::Range(0.0, 100.0))->type_name("SCALE")->capture_default_str();
+        ->check(CLI::Range(0.0, 100.0))->check(comparison::require_number)->type_name("SCALE")->capture_default_str();
     app.add_option("--noise", reader.noise, "Deviation of the state that a net starts from in training")
-        ->check(CLI::Range(0.0, 100.0))->type_name("SCALE")->capture_default_str();
+        ->check(CLI::Range(0.0, 100.0))->check(comparison::require_number)->type_name("SCALE")->capture_default_str();
     app.callback([&] {
         std::vector<std::string> names = reader.nets;
         std::ranges::sort(names);

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <utility>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -188,17 +189,18 @@ int run(const Options& options) {
     std::vector<std::string> files;
     if (!options.metrics.empty()) files.push_back(options.metrics);
     if (!options.plots.empty()) files.insert(files.end(), {accuracy_plot(options), inputs_plot(options)});
-    for (const std::string& file : files) comparison::require_writable(file);
+    comparison::require_writable(files);
 
     comparison::Options where;
     where.data = options.data;
     data::Mnist digits = paper_figure1::binarised(comparison::load_digits(where));
-    comparison::require_a_batch(options.run.batch, digits.train);
-    if (!options.metrics.empty()) write(options.metrics, "");
+    comparison::require_enough(digits, options.run.batch);
     comparison::NoteInterrupts noting;
+    bool begun = false; // until then the file is as it was
     std::vector<Run> runs =
         paper_figure1::run_all(digits, options.run, options.seeds, options.threads, [&](const Run& run) {
-            if (!options.metrics.empty()) write(options.metrics, json_lines(run), std::ios::app);
+            if (options.metrics.empty()) return;
+            write(options.metrics, json_lines(run), std::exchange(begun, true) ? std::ios::app : std::ios::trunc);
         });
     if (noting.interrupted()) {
         fmt::print(stderr, "Interrupted; the metrics hold the runs that were done\n");

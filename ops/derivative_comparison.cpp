@@ -85,10 +85,11 @@ class Check {
             for (std::size_t input = 0; input < levels_.size(); ++input) check_input(order, input);
         if (asks_for(DerivativeMode::reverse) && report_.findings.empty()) check_beside(order);
         if (refuted_ && refuted_->finding.order == order && refuted_->output == output_ && report_.findings.empty())
-            check_refuted(*refuted_);
+            check_refuted(refuted_->finding);
         if (!report_.findings.empty()) return;
         for (DerivativeMode mode : options_.modes)
-            if (mode == DerivativeMode::forward || (mode != DerivativeMode::reverse && order > 1))
+            if (mode == DerivativeMode::forward ||
+                (mode != DerivativeMode::reverse && (order > 1 || !asks_for(DerivativeMode::reverse))))
                 check_nested(order, mode);
     }
 
@@ -104,7 +105,10 @@ class Check {
             return;
         }
         if (element_count_ <= options_.element_limit || options_.full_jacobian)
-            for (std::int64_t i = 0; i < projections_.size(input); ++i) check_range(order, input, i, i + 1);
+            for (std::int64_t i = 0; i < projections_.size(input); ++i) {
+                levels_[input] = 0; // where one element asks for a short step, another may be lost in rounding at it
+                check_range(order, input, i, i + 1);
+            }
         else
             for (std::size_t i = 0, before = report_.findings.size();
                  i < static_cast<std::size_t>(options_.directions) && report_.findings.size() == before; ++i) {
@@ -170,8 +174,7 @@ class Check {
 
     /// Steps of the element's own size acquit it only where they are sharp enough to have seen the error: what an
     /// element adds to the output may be less than the output's rounding.
-    void check_refuted(const Refuted& before) {
-        const GradientFinding& finding = before.finding;
+    void check_refuted(const GradientFinding& finding) {
         int level = 0;
         ClaimedSlope slope = slope_along(finding.order, finding.input, finding.element, finding.element + 1);
         Outcome own = compare(finding.order, slope, level);
@@ -229,7 +232,12 @@ class Check {
                 return std::isfinite(point.value) ? slope_of(point, only) : point.value;
             };
             double got = slope_of(beside, only);
-            return compare(order, {got, nearby, line, 1 / share, natural_scale_ * share, noise_}, level);
+            Outcome outcome = compare(order, {got, nearby, line, 1 / share, natural_scale_ * share, noise_}, level);
+            if (outcome.verdict != Verdict::fail) return outcome;
+            // Beside a pole the scale of the inputs says nothing of this point: it must be wrong by its own as well.
+            level = 0;
+            double own_scale = std::max(std::abs(got), std::abs(outcome.expected));
+            return compare(order, {got, nearby, line, 1 / share, own_scale, noise_}, level);
         };
         auto add_wrong = [&](std::size_t input, double slope, const Outcome& outcome) {
             add({DerivativeMode::reverse, order, input, -1, slope, outcome.expected, std::abs(slope - outcome.expected),
@@ -318,8 +326,7 @@ class Check {
     Projections projections_;
     GradientCheckOptions options_;
     int order_, current_order_ = 1;
-    /// The element of the output that alone is looked at, for a full Jacobian.
-    std::int64_t output_ = 0;
+    std::int64_t output_ = 0; // the only element of the output that is looked at, for a full Jacobian
     std::int64_t element_count_ = 0;
     /// For each input the step that served last: kinks met once will be met again.
     std::vector<int> levels_;

@@ -100,10 +100,12 @@ data::Mnist load_digits(const Options& options) {
     return data::digits(60000, 10000, 1);
 }
 
-void require_a_batch(std::int64_t batch, const data::Dataset& train) {
-    if (batch > train.size())
+void require_enough(const data::Mnist& digits, std::int64_t batch) {
+    if (batch > digits.train.size())
         throw ValueError(fmt::format("--batch: a batch of {} needs as many training examples, got {}", batch,
-                                     train.size()));
+                                     digits.train.size()));
+    if (digits.test.size() < 2)
+        throw ValueError(fmt::format("the test set needs two examples to normalise, got {}", digits.test.size()));
 }
 
 std::unique_ptr<nn::Optimizer> make_optimizer(nn::Module& net, const Options& options) {
@@ -136,7 +138,6 @@ bool train_and_compare(const std::vector<Contestant>& contestants, const data::M
                            std::mt19937(options.seed), TargetLoss(options.target_loss)});
     nn::Schedule schedule = make_schedule(options, options.epochs * (digits.train.size() / options.batch));
 
-    NoteInterrupts noting;
     for (int epoch = 1; epoch <= options.epochs; ++epoch)
         for (Running& run : running) {
             auto start = std::chrono::steady_clock::now();
@@ -156,8 +157,9 @@ bool train_and_compare(const std::vector<Contestant>& contestants, const data::M
             }
             if (NoteInterrupts::interrupted()) {
                 bar.clear();
-                fmt::print(stderr, "Interrupted in epoch {} of {}; the rows above are complete\n", epoch,
-                           run.contestant.name);
+                bool first = epoch == 1 && &run == &running.front();
+                fmt::print(stderr, "Interrupted in epoch {} of {}{}\n", epoch, run.contestant.name,
+                           first ? "" : "; the rows above are complete");
                 return false;
             }
             double seconds = seconds_since(start);

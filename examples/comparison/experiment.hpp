@@ -55,14 +55,14 @@ struct Result {
 /// output. Throws cotape::DataError where --data names no complete MNIST.
 cotape::data::Mnist load_digits(const Options& options);
 
-/// Throws cotape::ValueError where a batch takes more examples than there are.
-void require_a_batch(std::int64_t batch, const cotape::data::Dataset& train);
+/// Throws cotape::ValueError where a batch takes more training examples than there are, or the test set is too small to
+/// be normalised.
+void require_enough(const cotape::data::Mnist& digits, std::int64_t batch);
 
 std::unique_ptr<cotape::nn::Optimizer> make_optimizer(cotape::nn::Module& net, const Options& options);
 
 /// Trains every contestant on the same batches, epoch by epoch, and hands over each row as it is complete. Stops after
-/// the step under way when the user interrupts, and says so on standard error; returns false then. A second interrupt
-/// ends the program at once.
+/// the step under way when an interrupt is noted (NoteInterrupts), and says so on standard error; returns false then.
 bool train_and_compare(const std::vector<Contestant>& contestants, const cotape::data::Mnist& digits,
                        const Options& options, const std::function<void(const Result&)>& report);
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -15,6 +14,12 @@ std::string require_positive(const std::string& text) {
     double number = 0;
     bool valid = CLI::detail::lexical_cast(text, number) && number > 0 && std::isfinite(number);
     return valid ? "" : "Value " + text + " is not a positive number";
+}
+
+// CLI::Range lets NaN pass.
+std::string require_number(const std::string& text) {
+    double number = 0;
+    return CLI::detail::lexical_cast(text, number) && std::isfinite(number) ? "" : "Value " + text + " is not a number";
 }
 
 // CLI::Range takes 010 for 8, and 0x10 for 16.
@@ -74,9 +79,6 @@ std::optional<int> parse(CLI::App& app, int argc, char** argv, Options& options)
     try {
         app.parse(argc, argv);
         refuse_gaps(app, {argv + 1, argv + argc});
-        if (!options.plot.empty() && !options.metrics.empty() &&
-            std::filesystem::weakly_canonical(options.plot) == std::filesystem::weakly_canonical(options.metrics))
-            throw CLI::ValidationError("--plot", "File " + options.plot + " is also that of --metrics");
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : 2;
     }

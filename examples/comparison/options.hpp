@@ -38,6 +38,9 @@ std::optional<int> parse(CLI::App& app, int argc, char** argv, Options& options)
 /// For options that are checked: what is wrong with `text` where it is no finite number above 0, else empty.
 std::string require_positive(const std::string& text);
 
+/// For options that are checked: what is wrong with `text` where it is no finite number, else empty.
+std::string require_number(const std::string& text);
+
 /// For options that are checked: what is wrong with `text` where it is no whole number in decimal digits, else empty.
 std::string require_digits(const std::string& text);
 

@@ -15,6 +15,7 @@
 #include <cotape/nn/initializers.hpp>
 #include <cotape/ops/losses.hpp>
 
+#include "interrupts.hpp"
 #include "plot.hpp"
 #include "report.hpp"
 
@@ -69,18 +70,21 @@ void write_plot(const std::string& file, const std::vector<Contestant>& contesta
 
 int run(const Options& options, const std::function<std::vector<Contestant>(const Options&)>& make) {
     if (options.threads > 0) omp_set_num_threads(std::min(options.threads, omp_get_num_procs()));
+    std::vector<std::string> files;
     for (const std::string& file : {options.metrics, options.plot})
-        if (!file.empty()) require_writable(file);
+        if (!file.empty()) files.push_back(file);
+    require_writable(files);
     data::Mnist digits = load_digits(options);
-    require_a_batch(options.batch, digits.train);
+    require_enough(digits, options.batch);
     std::vector<Contestant> contestants = make(options);
+    NoteInterrupts noting;
     data::Dataset some = data::take(digits.train, std::min<std::int64_t>(digits.train.size(), 16));
     for (const Contestant& contestant : contestants)
         if (!contestant.introduction.empty() && !passes_gradient_check(contestant, some)) return 1;
 
     Report report(options.metrics);
     bool finished = train_and_compare(contestants, digits, options, [&](const Result& result) { report.add(result); });
-    if (!options.plot.empty()) write_plot(options.plot, contestants, report.results());
+    if (!options.plot.empty() && !report.results().empty()) write_plot(options.plot, contestants, report.results());
     return finished ? 0 : 130;
 }
 

@@ -10,21 +10,29 @@
 
 namespace comparison {
 
-void require_writable(const std::string& file) {
-    bool was_there = std::filesystem::exists(std::filesystem::symlink_status(file));
-    if (!std::ofstream(file, std::ios::app)) throw cotape::DataError(fmt::format("write: cannot open {}", file));
-    if (!was_there) std::filesystem::remove(file);
+void require_writable(const std::vector<std::string>& files) {
+    namespace fs = std::filesystem;
+    std::vector<fs::path> made;
+    std::string refused;
+    for (const std::string& file : files) {
+        std::error_code error;
+        if (fs::is_fifo(file, error)) continue; // whoever reads it would take this for the end
+        bool was_there = fs::exists(file, error);
+        if (!std::ofstream(file, std::ios::app)) refused = fmt::format("write: cannot open {}", file);
+        if (!was_there && fs::exists(file, error)) made.push_back(fs::canonical(file));
+    }
+    for (std::size_t i = 0; i < files.size() && refused.empty(); ++i)
+        for (std::size_t j = 0; j < i; ++j)
+            if (std::error_code error;
+                fs::equivalent(files[i], files[j], error) && fs::is_regular_file(files[i], error))
+                refused = fmt::format("write: {} and {} are the same file", files[j], files[i]);
+    for (const fs::path& path : made) fs::remove(path);
+    if (!refused.empty()) throw cotape::DataError(refused);
 }
 
 void require_output_written() {
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
         throw cotape::DataError("write: standard output could not be written in full");
-}
-
-Report::Report(const std::string& metrics_file) : metrics_file_(metrics_file) {
-    if (metrics_file.empty()) return;
-    require_writable(metrics_file);
-    metrics_.open(metrics_file, std::ios::trunc);
 }
 
 void Report::add(const Result& result) {
@@ -46,6 +54,7 @@ void Report::add(const Result& result) {
         fmt::print("{:<18} {:>5}  the training loss was never at its target\n", "", result.epoch);
     std::fflush(stdout);
     if (metrics_file_.empty()) return;
+    if (!metrics_.is_open()) metrics_.open(metrics_file_, std::ios::trunc);
     nlohmann::ordered_json line{{"net", result.net},
                                 {"epoch", result.epoch},
                                 {"train_loss", result.train_loss},

@@ -13,9 +13,9 @@ namespace comparison {
 /// `test_accuracy_population` of that line. JSON has no NaN: it stands as null there.
 class Report {
   public:
-    /// Empties the file. Throws cotape::DataError where it cannot be written.
-    explicit Report(const std::string& metrics_file);
+    explicit Report(const std::string& metrics_file) : metrics_file_(metrics_file) {}
 
+    /// The first result empties the file. Throws cotape::DataError where it cannot be written.
     void add(const Result& result);
     const std::vector<Result>& results() const { return results_; }
 
@@ -25,8 +25,9 @@ class Report {
     std::vector<Result> results_;
 };
 
-/// Throws cotape::DataError where `file` cannot be opened for writing; leaves what is there, or is not, as it is.
-void require_writable(const std::string& file);
+/// Throws cotape::DataError where one of `files` cannot be opened for writing, or two are the same file; leaves what is
+/// there, or is not, as it is.
+void require_writable(const std::vector<std::string>& files);
 
 /// Throws DataError where anything printed to standard output is lost.
 void require_output_written();

@@ -218,7 +218,9 @@ class Options(Example):
         self.check_refused(2, "extra", "extra")
         for option in ["data", "metrics", "plot"]:
             self.check_refused(2, f"--{option}: Value is empty", f"--{option}", "")
-        self.check_refused(2, "--plot: File same is also that of --metrics", "--metrics", "same", "--plot", "same")
+        for other in ["same", "./same", str(self.folder / "same")]:
+            self.check_refused(1, "are the same file", "--metrics", "same", "--plot", other)
+            self.assertFalse((self.folder / "same").exists())
 
     def test_a_learning_rate_is_refused_in_one_short_line(self):
         self.assertEqual(self.run_program("--learning-rate", "0")[2],
@@ -245,6 +247,27 @@ class Options(Example):
         status, output, _ = self.run_program(*SHORT, "--epochs", "1", "--target-loss", "1e-9", "--metrics", "metrics")
         self.assertEqual((status, output.count("the training loss was never at its target\n")), (0, 2))
         self.assertEqual([line["steps_to_target"] for line in self.metrics()], [None, None])
+
+    def test_links_to_one_file_or_to_themselves_are_refused_and_files_of_before_stay(self):
+        (self.folder / "link").symlink_to("target")
+        self.check_refused(1, "are the same file", "--metrics", "link", "--plot", "target")
+        self.assertFalse((self.folder / "target").exists())
+        (self.folder / "loop").symlink_to("loop")
+        self.check_refused(1, "write: cannot open loop", "--metrics", "loop", "--plot", "plot.svg")
+
+    def test_an_interrupt_before_the_first_row_leaves_the_files_of_before(self):
+        for name in ["old.jsonl", "old.svg"]:
+            (self.folder / name).write_text("before\n")
+        process = self.start(*SHORT, "--metrics", "old.jsonl", "--plot", "old.svg",
+                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+        for line in process.stdout:
+            if line.startswith("Its loss's gradient check"):
+                break
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+        self.assertEqual((process.returncode, error), (130, "Interrupted in epoch 1 of plain\n"))
+        for name in ["old.jsonl", "old.svg"]:
+            self.assertEqual((self.folder / name).read_text(), "before\n")
 
     def test_files_that_cannot_be_written_are_refused_before_training(self):
         for option in ["--metrics", "--plot"]:

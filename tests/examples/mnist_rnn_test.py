@@ -68,7 +68,7 @@ class Options(unittest.TestCase):
     def test_what_is_out_of_range_is_refused_by_name(self):
         for arguments in [["--nets", "gru"], ["--nets", "lstm,,bn-lstm"], ["--nets", "lstm,bn-lstm,lstm"],
                           ["--steps", "30"], ["--gamma", "-1"], ["--units", "0"], ["--noise", "x"],
-                          ["--clip-norm", "0"], ["--target-loss", "nan"]]:
+                          ["--noise", "nan"], ["--gamma", "nan"], ["--clip-norm", "0"], ["--target-loss", "nan"]]:
             status, output, error = run(*SHORT, *arguments)
             self.assertEqual((status, output), (2, ""), arguments)
             self.assertIn(arguments[0], error)
