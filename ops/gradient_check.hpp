@@ -18,7 +18,8 @@ struct Op;
 /// time on a fresh tape, and must give the same output each time. What it proposes for states is never committed.
 using CheckedFunction = std::function<Var(const std::vector<Var>& inputs)>;
 
-/// How derivatives of derivatives are nested. The last two are as the others at order 1, and checked from order 2 on.
+/// How derivatives of derivatives are nested. The last two are as the others at order 1, and checked from order 2 on
+/// where the reverse mode is checked as well.
 enum class DerivativeMode : std::uint8_t {
     reverse,              ///< gradients of gradients
     forward,              ///< jvps of jvps
