@@ -186,8 +186,7 @@ void print_table(const std::vector<Run>& runs) {
 }
 
 int run(const Options& options) {
-    std::vector<std::string> files;
-    if (!options.metrics.empty()) files.push_back(options.metrics);
+    std::vector<std::string> files{options.metrics};
     if (!options.plots.empty()) files.insert(files.end(), {accuracy_plot(options), inputs_plot(options)});
     comparison::require_writable(files);
 

@@ -70,10 +70,7 @@ void write_plot(const std::string& file, const std::vector<Contestant>& contesta
 
 int run(const Options& options, const std::function<std::vector<Contestant>(const Options&)>& make) {
     if (options.threads > 0) omp_set_num_threads(std::min(options.threads, omp_get_num_procs()));
-    std::vector<std::string> files;
-    for (const std::string& file : {options.metrics, options.plot})
-        if (!file.empty()) files.push_back(file);
-    require_writable(files);
+    require_writable({options.metrics, options.plot});
     data::Mnist digits = load_digits(options);
     require_enough(digits, options.batch);
     std::vector<Contestant> contestants = make(options);

@@ -16,6 +16,7 @@ void require_writable(const std::vector<std::string>& files) {
     std::string refused;
     for (const std::string& file : files) {
         std::error_code error;
+        if (file.empty()) continue;
         if (fs::is_fifo(file, error)) continue; // whoever reads it would take this for the end
         bool was_there = fs::exists(file, error);
         if (!std::ofstream(file, std::ios::app)) refused = fmt::format("write: cannot open {}", file);

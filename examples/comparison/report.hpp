@@ -25,8 +25,8 @@ class Report {
     std::vector<Result> results_;
 };
 
-/// Throws cotape::DataError where one of `files` cannot be opened for writing, or two are the same file; leaves what is
-/// there, or is not, as it is.
+/// Throws cotape::DataError where one of `files` cannot be opened for writing, or two are the same file; passes over
+/// empty names. Leaves what is there, or is not, as it is.
 void require_writable(const std::vector<std::string>& files);
 
 /// Throws DataError where anything printed to standard output is lost.

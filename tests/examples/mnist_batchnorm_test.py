@@ -41,6 +41,17 @@ class Example(unittest.TestCase):
         return subprocess.Popen([PROGRAM, *arguments], cwd=self.folder, env=self.environment, text=True,
                                 stdout=subprocess.PIPE, **{"stderr": subprocess.PIPE, **options})
 
+    def interrupt_after(self, beginning, *arguments):
+        """Status and standard error of a short run that is interrupted once a line with that beginning is printed."""
+        process = self.start(*SHORT, *arguments,
+                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+        for line in process.stdout:
+            if line.startswith(beginning):
+                break
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+        return process.returncode, error
+
     def run_program(self, *arguments):
         process = self.start(*arguments)
         output, error = process.communicate(timeout=300)
@@ -164,14 +175,9 @@ class Modes(Example):
         self.assertEqual((status, error, len(rows(output))), (0, "", 2))
 
     def test_an_interrupt_finishes_the_step_reports_what_was_done_and_exits_with_130(self):
-        process = self.start(*SHORT, "--epochs", "100000", "--metrics", "metrics", "--plot", "plot.svg",
-                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
-        for line in process.stdout:
-            if line.startswith("batchnorm"):
-                break
-        process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=60)
-        self.assertEqual(process.returncode, 130)
+        status, error = self.interrupt_after("batchnorm", "--epochs", "100000", "--metrics", "metrics", "--plot",
+                                             "plot.svg")
+        self.assertEqual(status, 130)
         self.assertRegex(error, r"^Interrupted in epoch \d+ of (plain|batchnorm); the rows above are complete\n$")
         self.assertEqual([line["net"] for line in self.metrics()][:2], ["plain", "batchnorm"])
         self.assertGreaterEqual(len(list(xml.parse(self.folder / "plot.svg").getroot().iter(SVG + "circle"))), 0)
@@ -258,14 +264,8 @@ class Options(Example):
     def test_an_interrupt_before_the_first_row_leaves_the_files_of_before(self):
         for name in ["old.jsonl", "old.svg"]:
             (self.folder / name).write_text("before\n")
-        process = self.start(*SHORT, "--metrics", "old.jsonl", "--plot", "old.svg",
-                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
-        for line in process.stdout:
-            if line.startswith("Its loss's gradient check"):
-                break
-        process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=60)
-        self.assertEqual((process.returncode, error), (130, "Interrupted in epoch 1 of plain\n"))
+        status, error = self.interrupt_after("Its loss's gradient check", "--metrics", "old.jsonl", "--plot", "old.svg")
+        self.assertEqual((status, error), (130, "Interrupted in epoch 1 of plain\n"))
         for name in ["old.jsonl", "old.svg"]:
             self.assertEqual((self.folder / name).read_text(), "before\n")
 
